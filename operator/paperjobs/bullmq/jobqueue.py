@@ -1,0 +1,173 @@
+"""`BullmqJobQueue`: one BullMQ queue as the engine's JobQueue port.
+
+A claim is known by its lock token, which no other claim has: it is the value of BullMQ's lock, and `pb` (processedBy)
+of the job's hash keeps it when the lock is lost. BullMQ's own finishing scripts compare it, so a stale run can never
+finish a newer claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from bullmq import Queue
+from bullmq.job_scheduler import JobScheduler
+from redis.asyncio import Redis
+
+from paperjobs.bullmq import parse
+from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, ask, open_client
+from paperjobs.bullmq.parse import TOKEN_PREFIX
+from paperjobs.bullmq.retry import RetryAfter, decide_retry
+from paperjobs.bullmq.scripts import FinishingJob, QueueScripts, ScriptRefused
+from paperjobs.errors import RedisUnavailable
+from paperjobs.model import Claim, Job, JobState, Outcome, OutcomeKind, QueueSettings, QueueState, RateLimit
+from paperjobs.settings import RedisSettings
+
+log = logging.getLogger(__name__)
+
+FAILED_CHILDREN: Final = -9
+PENDING_CHILDREN: Final = -4
+"""BullMQ's ErrorCode values for a parent that cannot complete; a BullMQ worker fails it with that message."""
+
+
+def new_token() -> str:
+    """A token for one reservation and one claim; the prefix tells our claims from those of other workers."""
+    return f"{TOKEN_PREFIX}{uuid.uuid4().hex}"
+
+
+class BullmqJobQueue:
+    """A queue in Redis; implements `paperjobs.ports.JobQueue`."""
+
+    def __init__(self, settings: QueueSettings, redis: RedisSettings) -> None:
+        self._settings = settings
+        self._client: Redis = open_client(redis)
+        self._blocking: Redis = open_client(redis)
+        self._scripts = QueueScripts(self._client, settings.prefix, settings.queue)
+        self._queue = Queue(settings.queue, {"connection": self._client, "prefix": settings.prefix})
+
+    def update(self, settings: QueueSettings) -> None:
+        self._settings = settings
+
+    def new_token(self) -> str:
+        return new_token()
+
+    async def observe(self, rate_limit: RateLimit | None) -> QueueState:
+        return parse.queue_state(await self._scripts.observe(rate_limit))
+
+    async def reserve(self, token: str, rate_limit: RateLimit) -> int | None:
+        return await self._scripts.reserve(token, rate_limit) or None
+
+    async def unreserve(self, token: str) -> None:
+        await ask(self._client.zrem(self._scripts.key("paperjobs:starts"), token))
+
+    async def claim(self, token: str, lock_ms: int) -> Job | None:
+        claimed = await self._scripts.move_to_active(token, lock_ms)
+        if claimed is None:
+            return None
+        job_id, fields = claimed
+        await self._schedule_next(job_id, fields)
+        return parse.job(job_id, fields)
+
+    async def load(self, job_id: str, claim: Claim) -> Job | None:
+        fields = await self._scripts.load(job_id, claim.token, claim.number)
+        if fields is None:
+            return None
+        # The crash that made this reading necessary may have come before the scheduler's next iteration was added.
+        await self._schedule_next(job_id, fields)
+        return parse.job(job_id, fields)
+
+    async def relock(self, job_id: str, claim: Claim, lock_ms: int) -> bool:
+        return await self._scripts.relock(job_id, claim.token, claim.number, lock_ms)
+
+    async def record_launch(self, job_id: str, claim: Claim) -> None:
+        await self._scripts.record_launch(job_id, claim.token, claim.number)
+
+    async def finish(self, job_id: str, claim: Claim, outcome: Outcome) -> bool:
+        try:
+            await self._finish(job_id, claim, outcome)
+        except ScriptRefused as refused:
+            if refused.code not in (FAILED_CHILDREN, PENDING_CHILDREN):
+                return False
+            failed = Outcome(kind=OutcomeKind.NEVER, reason="FailedChildren", message=str(refused))
+            return await self.finish(job_id, claim, failed)
+        return True
+
+    async def hold(self, duration_ms: int) -> None:
+        await self._scripts.hold(duration_ms)
+
+    async def mirror_limits(self, concurrency: int, rate_limit: RateLimit | None) -> None:
+        await self._scripts.mirror(concurrency, rate_limit)
+
+    async def enqueue(self, job_id: str, name: str, data: str) -> None:
+        await ask(self._queue.add(name, json.loads(data), {"jobId": job_id, "attempts": 0}))
+
+    async def states(self, job_ids: Iterable[str]) -> Mapping[str, JobState]:
+        ids = list(job_ids)
+        if not ids:
+            return {}
+        return dict(zip(ids, map(parse.job_state, await self._scripts.states(ids)), strict=True))
+
+    async def wait_for_work(self) -> None:
+        """BullMQ puts a marker where a worker may find work; taking it is safe, since a tick claims until empty."""
+        work = self._blocking.bzpopmin([self._scripts.key("marker")], timeout=BLOCK_S)
+        await ask(work, timeout_s=BLOCK_S + COMMAND_TIMEOUT_S)
+
+    async def close(self) -> None:
+        # A command that was cancelled gives its connection back in a task of redis-py's own: let that run first.
+        await asyncio.sleep(0.01)
+        await self._blocking.aclose()
+        await self._client.aclose()
+
+    async def _finish(self, job_id: str, claim: Claim, outcome: Outcome) -> None:
+        if outcome.kind in (OutcomeKind.RATE_LIMITED, OutcomeKind.DISRUPTED):
+            await self._scripts.return_to_wait(job_id, claim.token)
+            return
+        names = ["atm", "opts", "stacktrace"]
+        made, raw_opts, stacktrace = await ask(self._client.hmget(self._scripts.key(job_id), names))
+        opts = parse.options(raw_opts)
+        job = FinishingJob(
+            id=job_id, attempts=parse.number(opts.get("attempts")), attemptsMade=parse.number(made), opts=opts
+        )
+        if outcome.kind is OutcomeKind.COMPLETED:
+            await self._scripts.move_to_completed(job, claim.token, outcome.result)
+            return
+        reason = parse.utf8(outcome.message or outcome.reason)
+        trace = parse.stacktrace(stacktrace, f"{outcome.reason}: {reason}\n    at claim {claim.number}", opts)
+        fields = {"failedReason": reason, "stacktrace": json.dumps(trace, separators=(",", ":"))}
+        match decide_retry(opts, job.attemptsMade, outcome, self._settings, random.random):
+            case RetryAfter(delay_ms=delay_ms):
+                await self._scripts.retry(job, claim.token, delay_ms, fields)
+            case _:
+                await self._scripts.move_to_failed(job, claim.token, reason, fields)
+
+    async def _schedule_next(self, job_id: str, fields: Mapping[str, str]) -> None:
+        """The claimer of a scheduler's job adds the scheduler's next iteration (npm: nextJobFromJobData)."""
+        scheduler_id = fields.get("rjk")
+        if not scheduler_id:
+            return
+        opts = parse.options(fields.get("opts"))
+        upsert = JobScheduler(self._queue).upsertJobScheduler(
+            scheduler_id,
+            opts.get("repeat"),
+            fields.get("name", ""),
+            parse.data(fields.get("data")),
+            opts,
+            override=False,
+            producer_id=job_id,
+        )
+        try:
+            await ask(upsert)
+        except RedisUnavailable:
+            raise
+        except Exception as error:
+            # The package raises whatever strange repeat options make it stumble over; the job itself is claimed.
+            log.warning(
+                "A job scheduler's next iteration could not be added, the schedule ends here: %s",
+                error,
+                extra={"action": "schedule_broken", "queue": self._settings.queue, "job": job_id},
+            )

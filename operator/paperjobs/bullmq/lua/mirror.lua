@@ -1,0 +1,31 @@
+-- Write our limits into BullMQ's meta, so that a stray worker is capped too. A lower value that the app set stays.
+--   KEYS[1] meta  [2] paperjobs:mirror  hash: what we wrote last
+--   ARGV[1] concurrency   ARGV[2] max (0: no limit)   ARGV[3] duration (ms)
+-- Returns nothing.
+local function app_set(now, before)
+  return now and now ~= before
+end
+
+local meta = redis.call("HMGET", KEYS[1], "concurrency", "max", "duration")
+local mirror = redis.call("HMGET", KEYS[2], "concurrency", "max", "duration")
+
+if not (app_set(meta[1], mirror[1]) and tonumber(meta[1]) < tonumber(ARGV[1])) then
+  if meta[1] ~= ARGV[1] then
+    redis.call("HSET", KEYS[1], "concurrency", ARGV[1])
+  end
+  redis.call("HSET", KEYS[2], "concurrency", ARGV[1])
+end
+
+local theirs = app_set(meta[2], mirror[2]) or app_set(meta[3], mirror[3])
+local max, duration = tonumber(ARGV[2]), tonumber(ARGV[3])
+if max == 0 then
+  if not theirs then
+    redis.call("HDEL", KEYS[1], "max", "duration")
+    redis.call("HDEL", KEYS[2], "max", "duration")
+  end
+elseif not (theirs and tonumber(meta[2] or 0) * duration < max * tonumber(meta[3] or 0)) then
+  if meta[2] ~= ARGV[2] or meta[3] ~= ARGV[3] then
+    redis.call("HSET", KEYS[1], "max", ARGV[2], "duration", ARGV[3])
+  end
+  redis.call("HSET", KEYS[2], "max", ARGV[2], "duration", ARGV[3])
+end

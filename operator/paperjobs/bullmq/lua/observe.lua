@@ -1,0 +1,61 @@
+-- Read everything one tick decides on, as one consistent picture.
+--   KEYS[1] wait  [2] active  [3] prioritized  [4] delayed  [5] completed  [6] failed  [7] waiting-children
+--   [8] paused (BullMQ 5)  [9] meta  [10] limiter  [11] paperjobs:starts  [12] paperjobs:hold
+--   ARGV[1] key prefix "<prefix>:<queue>:"   ARGV[2] max (0: no limit)   ARGV[3] per (ms)
+-- Returns {now, paused, {waiting, delayed, active, completed, failed, waiting-children}, next delayed (ms or -1),
+--   window used, window opens at (ms or -1), held until (ms or -1), meta concurrency or "",
+--   {{id, ats, pb, lock, pjl, atm, progress}, …}}; absent hash fields are "".
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local jobs = {}
+for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
+  local key = ARGV[1] .. id
+  local fields = redis.call("HMGET", key, "ats", "pb", "pjl", "atm", "progress")
+  local lock = redis.call("GET", key .. ":lock")
+  jobs[#jobs + 1] = {id, fields[1] or "", fields[2] or "", lock or "", fields[3] or "", fields[4] or "", fields[5] or ""}
+end
+
+local delayed = redis.call("ZRANGE", KEYS[4], 0, 0, "WITHSCORES")
+-- BullMQ keeps the due time of a delayed job as score / 0x1000.
+local next_delayed = delayed[2] and math.floor(tonumber(delayed[2]) / 0x1000) or -1
+
+local used, opens = 0, -1
+local max, per = tonumber(ARGV[2]), tonumber(ARGV[3])
+if max > 0 then
+  used = redis.call("ZCOUNT", KEYS[11], now - per, "+inf")
+  if used >= max then
+    local oldest = redis.call("ZRANGEBYSCORE", KEYS[11], now - per, "+inf", "WITHSCORES", "LIMIT", used - max, 1)
+    opens = tonumber(oldest[2]) + per + 1
+  end
+end
+
+local held = tonumber(redis.call("GET", KEYS[12]) or -1)
+if held <= now then
+  held = -1
+end
+local meta = redis.call("HMGET", KEYS[9], "paused", "concurrency", "max")
+-- The app's queue.rateLimit(ms), or BullMQ's own fixed window, used up.
+local starts = tonumber(redis.call("GET", KEYS[10]) or 0)
+if starts > 0 and starts >= tonumber(meta[3] or 9007199254740991) then
+  held = math.max(held, now + redis.call("PTTL", KEYS[10]))
+end
+
+return {
+  string.format("%.0f", now),
+  meta[1] and 1 or 0,
+  {
+    redis.call("LLEN", KEYS[1]) + redis.call("LLEN", KEYS[8]) + redis.call("ZCARD", KEYS[3]),
+    redis.call("ZCARD", KEYS[4]),
+    #jobs,
+    redis.call("ZCARD", KEYS[5]),
+    redis.call("ZCARD", KEYS[6]),
+    redis.call("ZCARD", KEYS[7]),
+  },
+  string.format("%.0f", next_delayed),
+  used,
+  string.format("%.0f", opens),
+  string.format("%.0f", held),
+  meta[2] or "",
+  jobs,
+}

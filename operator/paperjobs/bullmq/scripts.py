@@ -1,0 +1,154 @@
+"""Every Lua script we run, one typed method each: BullMQ's through its own package, ours from `lua/`.
+
+All errors of Redis become RedisUnavailable here; a refusal by one of BullMQ's scripts becomes ScriptRefused. Nothing is
+retried at this level: a claim whose answer was lost may have been made, and a second one would be a second start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import msgpack
+from bullmq.redis_connection import RedisConnection, loadScript
+from bullmq.scripts import Scripts
+from redis.asyncio import Redis
+
+from paperjobs.bullmq.connection import ask
+from paperjobs.model import RateLimit
+
+START_RETENTION_MS: Final = 3_600_000
+"""How long a start is remembered at least: a window that is edited to be longer sees an hour back."""
+
+OWN_SCRIPTS: Final = ("reserve", "hold", "observe", "relock", "record_launch", "load", "mirror", "states")
+
+
+class ScriptRefused(Exception):
+    """A BullMQ script declined; `code` is one of BullMQ's ErrorCode values."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _RefusingScripts(Scripts):  # type: ignore[misc]  # bullmq publishes no types
+    """BullMQ's Scripts, whose refusals keep their code: the package itself tells them apart by message only."""
+
+    def finishedErrors(self, opts: dict[str, Any]) -> Exception:
+        return ScriptRefused(opts["code"], str(super().finishedErrors(opts)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishingJob:
+    """What BullMQ's finishing script reads of a job, under the names that the package expects."""
+
+    id: str
+    attempts: int
+    attemptsMade: int
+    opts: Mapping[str, Any]
+    queue: Any = field(default_factory=lambda: SimpleNamespace(opts={}))
+
+
+class QueueScripts:
+    """The scripts of one queue over one client."""
+
+    def __init__(self, client: Redis, prefix: str, queue: str) -> None:
+        self._client = client
+        connection = RedisConnection(client)
+        self._bullmq = _RefusingScripts(prefix, queue, connection)
+        self._return = client.register_script(loadScript("moveJobFromActiveToWait-9.lua"))
+        lua = files("paperjobs.bullmq") / "lua"
+        self._own = {name: client.register_script((lua / f"{name}.lua").read_text()) for name in OWN_SCRIPTS}
+        self._base = f"{prefix}:{queue}:"
+
+    def key(self, name: str) -> str:
+        """A key of this queue: one of BullMQ's names, or a job id."""
+        return self._base + name
+
+    async def reserve(self, token: str, limit: RateLimit) -> int:
+        """0 when a start was reserved, else the time to ask again at."""
+        keys = [self.key("paperjobs:starts"), self.key("paperjobs:hold")]
+        return int(await self._run("reserve", keys, [token, limit.max, limit.per_ms, START_RETENTION_MS]))
+
+    async def hold(self, duration_ms: int) -> None:
+        await self._run("hold", [self.key("paperjobs:hold")], [duration_ms])
+
+    async def observe(self, limit: RateLimit | None) -> list[Any]:
+        """The raw answer of observe.lua."""
+        names = ("wait", "active", "prioritized", "delayed", "completed", "failed", "waiting-children", "paused")
+        keys = [*map(self.key, names), self.key("meta"), self.key("limiter")]
+        keys += [self.key("paperjobs:starts"), self.key("paperjobs:hold")]
+        args = [self._base, limit.max if limit else 0, limit.per_ms if limit else 0]
+        return cast(list[Any], await self._run("observe", keys, args))
+
+    async def relock(self, job_id: str, token: str, claim: int, lock_ms: int) -> bool:
+        keys = [self.key(job_id), self.key(job_id) + ":lock", self.key("active"), self.key("stalled")]
+        return bool(await self._run("relock", keys, [job_id, token, lock_ms, claim]))
+
+    async def record_launch(self, job_id: str, token: str, claim: int) -> None:
+        await self._run("record_launch", [self.key(job_id), self.key("active")], [job_id, token, claim])
+
+    async def load(self, job_id: str, token: str, claim: int) -> dict[str, str] | None:
+        """The hash of an active job, or None when that claim is over."""
+        flat = await self._run("load", [self.key(job_id), self.key("active")], [job_id, token, claim])
+        return dict(zip(flat[::2], flat[1::2], strict=True)) or None
+
+    async def mirror(self, concurrency: int, limit: RateLimit | None) -> None:
+        keys = [self.key("meta"), self.key("paperjobs:mirror")]
+        await self._run("mirror", keys, [concurrency, limit.max if limit else 0, limit.per_ms if limit else 0])
+
+    async def states(self, job_ids: list[str]) -> list[list[str]]:
+        keys = [self.key(name) for name in ("active", "delayed", "completed", "failed")]
+        return cast(list[list[str]], await self._run("states", keys, [self._base, *job_ids]))
+
+    async def move_to_active(self, token: str, lock_ms: int) -> tuple[str, dict[str, str]] | None:
+        """Claim the next job: its id and hash, or None. `pb` (processedBy) is set to the token in the same step."""
+        names = ["wait", "active", "prioritized", "events", "stalled", "limiter", "delayed", "paused", "meta", "pc"]
+        opts = msgpack.packb({"token": token, "lockDuration": lock_ms, "name": token}, use_bin_type=True)
+        answer = await ask(
+            self._bullmq.commands["moveToActive"](
+                keys=self._bullmq.getKeys([*names, "marker"]), args=[self._base, await self._now(), opts]
+            )
+        )
+        if not answer or not answer[0]:
+            return None
+        flat = answer[0]
+        return str(answer[1]), dict(zip(flat[::2], flat[1::2], strict=True))
+
+    async def move_to_completed(self, job: FinishingJob, token: str, value: Any) -> None:
+        remove = job.opts.get("removeOnComplete", False)
+        await ask(self._bullmq.moveToCompleted(job, value, remove, token, fetchNext=False))
+
+    async def move_to_failed(self, job: FinishingJob, token: str, reason: str, fields: Mapping[str, str]) -> None:
+        remove = job.opts.get("removeOnFail", False)
+        keys, args = self._bullmq.moveToFailedArgs(job, reason, remove, token, False, fields)
+        await ask(self._bullmq.moveToFinished(job.id, keys, args))
+
+    async def retry(self, job: FinishingJob, token: str, delay_ms: int, fields: Mapping[str, str]) -> None:
+        """Back to waiting at once, or to delayed, with one more attempt made."""
+        if delay_ms == 0:
+            lifo = bool(job.opts.get("lifo", False))
+            await ask(self._bullmq.retryJob(job.id, lifo, token, {"fieldsToUpdate": fields}))
+        else:
+            now = await self._now()
+            await ask(self._bullmq.moveToDelayed(job.id, now, delay_ms, token, {"fieldsToUpdate": fields}))
+
+    async def return_to_wait(self, job_id: str, token: str) -> None:
+        """Back to the front of the waiting jobs without an attempt, as npm's RateLimitError does."""
+        names = ["active", "wait", "stalled", "paused", "meta", "limiter", "prioritized", "marker", "events"]
+        keys = self._bullmq.getKeys(names)
+        code = int(await ask(self._return(keys=keys, args=[job_id, token, self.key(job_id)])))
+        if code < 0:
+            raise ScriptRefused(code, f"moveJobFromActiveToWait of job {json.dumps(job_id)[:100]} answered {code}")
+
+    async def _now(self) -> int:
+        """The server's clock (ms): by it a tick was told when the next delayed job is due; ours may be behind."""
+        seconds, microseconds = await ask(self._client.time())
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def _run(self, name: str, keys: list[str], args: list[Any]) -> Any:
+        return await ask(self._own[name](keys=keys, args=args))

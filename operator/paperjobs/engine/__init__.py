@@ -1,0 +1,1 @@
+"""The engine: one level-triggered loop per queue. Start reading at `loop.py`."""

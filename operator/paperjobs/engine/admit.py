@@ -1,0 +1,55 @@
+"""Step 3 of a tick: reserve a start, claim a job, launch its run — in this order, so that a crash wastes a start at
+worst and never makes one too many."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from paperjobs.engine.decide import Admit, Wait
+from paperjobs.engine.launch import Launcher
+from paperjobs.model import Job, QueueSettings, run_name
+from paperjobs.ports import JobQueue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitter:
+    """Starts jobs of one queue."""
+
+    queue: JobQueue
+    launcher: Launcher
+
+    async def admit(self, settings: QueueSettings, admission: Admit) -> Wait | None:
+        """Start up to `admission.slots` jobs; why it stopped earlier, or None when the slots are used up.
+
+        Launches run side by side, since each waits for the API server. Their errors are raised after all have ended;
+        a claim whose launch failed stays claimed and is launched by the next tick.
+        """
+        launches: list[asyncio.Task[bool]] = []
+        stopped: Wait | None = None
+        try:
+            while len(launches) < admission.slots and stopped is None:
+                claimed = await self._claim(settings)
+                if isinstance(claimed, Wait):
+                    stopped = claimed
+                else:
+                    run = run_name(settings, claimed.id, claimed.claim)
+                    launches.append(asyncio.create_task(self.launcher.launch(settings, claimed, run)))
+        finally:
+            if launches:
+                await asyncio.wait(launches)
+        for launch in launches:
+            launch.result()
+        return stopped
+
+    async def _claim(self, settings: QueueSettings) -> Job | Wait:
+        token = self.queue.new_token()
+        if settings.rate_limit is not None:
+            opens = await self.queue.reserve(token, settings.rate_limit)
+            if opens is not None:
+                return Wait(reason="WindowFull", until=opens)
+        # If this raises, the claim may have been made all the same: the reservation stays, settling finds the job.
+        job = await self.queue.claim(token, settings.lock_ms)
+        if (job is None or job.deferred_failure is not None) and settings.rate_limit is not None:
+            await self.queue.unreserve(token)
+        return job if job is not None else Wait(reason="Idle")

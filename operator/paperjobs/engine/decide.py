@@ -1,0 +1,149 @@
+"""What to do, decided from one snapshot: pure functions over frozen values, executed elsewhere.
+
+`decide_settle` matches active jobs with runs by the one name that a claim's run can have. `decide_admission` says how
+many jobs may start now, or why none may and until when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paperjobs.model import ActiveJob, LockState, Outcome, QueueSettings, QueueState, Run, run_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """One queue as one tick sees it. The runs are read *before* Redis: a run in the list then has a claim that Redis
+    knows, unless that claim is over."""
+
+    settings: QueueSettings
+    runs: tuple[Run, ...]
+    state: QueueState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relock:
+    """The job is ours and its lock was lost: put it back before a foreign stalled-check takes the job."""
+
+    job: ActiveJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """The claim's run has ended: hand its outcome to BullMQ."""
+
+    job: ActiveJob
+    run: Run
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """Claimed, and no run was ever recorded: the operator died between claim and launch."""
+
+    job: ActiveJob
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vanished:
+    """Launched, and the run is not in the cache: cancelled, deleted by hand, or the cache is late. Ask the source."""
+
+    job: ActiveJob
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remove:
+    """A live run whose claim is over."""
+
+    run: Run
+
+
+Settlement = Relock | Finish | Launch | Vanished | Remove
+
+
+def decide_settle(snapshot: Snapshot) -> list[Settlement]:
+    """Everything that makes runs and claims agree, in the order in which it is to be done."""
+    runs = {run.name: run for run in snapshot.runs}
+    decisions: list[Settlement] = []
+    claimed = set[str]()
+    for job in snapshot.state.active:
+        if job.lock is LockState.FOREIGN:
+            continue
+        name = run_name(snapshot.settings, job.id, job.claim)
+        claimed.add(name)
+        if job.lock is LockState.LOST:
+            decisions.append(Relock(job=job))
+        run = runs.get(name)
+        if run is None:
+            decisions.append(Vanished(job=job, run=name) if job.launched else Launch(job=job, run=name))
+        elif run.outcome is not None:
+            decisions.append(Finish(job=job, run=run, outcome=run.outcome))
+    decisions += [Remove(run=run) for run in snapshot.runs if run.live and run.name not in claimed]
+    return decisions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admit:
+    """Up to `slots` jobs may start now."""
+
+    slots: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """None may start: why, and until when (ms, Redis clock; None: until something changes)."""
+
+    reason: str
+    message: str = ""
+    until: int | None = None
+
+
+def occupied_slots(snapshot: Snapshot) -> int:
+    """Slots in use: claims of ours whose run has not ended, live runs, and the jobs of foreign workers."""
+    ended = {run.name for run in snapshot.runs if not run.live}
+    holders = {run.name for run in snapshot.runs if run.live}
+    foreign = 0
+    for job in snapshot.state.active:
+        if job.lock is LockState.FOREIGN:
+            foreign += 1
+            continue
+        name = run_name(snapshot.settings, job.id, job.claim)
+        if name not in ended:
+            holders.add(name)
+    return len(holders) + foreign
+
+
+def decide_admission(snapshot: Snapshot, occupied: int) -> Admit | Wait:  # noqa: PLR0911  # one return for each reason
+    """Whether jobs may start, the reasons in the order in which a person would want to hear them."""
+    settings, state = snapshot.settings, snapshot.state
+    concurrency = settings.concurrency
+    if settings.suspend:
+        return Wait(reason="Suspended", message="spec.suspend is true")
+    if state.paused:
+        return Wait(reason="Paused", message="the queue was paused with BullMQ's pause()")
+    if concurrency == 0:
+        return Wait(reason="ConcurrencyZero", message="spec.concurrency is 0")
+    if state.held_until is not None and state.held_until > state.now:
+        return Wait(reason="Held", message="an external service asked to wait", until=state.held_until)
+    by_app = state.app_concurrency is not None and state.app_concurrency < concurrency
+    if by_app and state.app_concurrency is not None:
+        concurrency = state.app_concurrency
+    if occupied >= concurrency:
+        message = f"{occupied} of {concurrency} slots in use"
+        return Wait(reason="ConcurrencyFull", message=message + (" (set by the app)" if by_app else ""))
+    due = state.next_delayed_at is not None and state.next_delayed_at <= state.now
+    if state.counts.waiting == 0 and not due:
+        return Wait(reason="Idle", until=state.next_delayed_at)
+    if state.window_opens_at is not None and settings.rate_limit is not None:
+        message = f"{state.window_used} of {settings.rate_limit.max} starts used"
+        return Wait(reason="WindowFull", message=message, until=state.window_opens_at)
+    return Admit(slots=concurrency - occupied)
+
+
+def next_wake(waits: Sequence[int | None], now: int, resync_ms: int) -> int:
+    """Milliseconds until the next instant at which something opens, at least 1 and at most `resync_ms`."""
+    instants = [instant - now for instant in waits if instant is not None]
+    return max(1, min([*instants, resync_ms]))

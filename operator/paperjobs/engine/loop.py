@@ -1,0 +1,193 @@
+"""One queue's loop:
+
+    observe ─▶ settle ─▶ admit (reserve ▶ claim ▶ launch) ─▶ report ─▶ sleep until something opens or wakes us
+
+Level-triggered: a tick looks at what is, never at what happened, so every tick may be the first after a crash. An error
+ends the tick before anything is claimed, and the next one starts after a growing pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Final
+
+from paperjobs.engine.admit import Admitter
+from paperjobs.engine.decide import Admit, Snapshot, Wait, decide_admission, decide_settle, next_wake, occupied_slots
+from paperjobs.engine.launch import Launcher
+from paperjobs.engine.observer import EngineObserver
+from paperjobs.engine.report import queue_status
+from paperjobs.engine.reporter import Reporter
+from paperjobs.engine.settle import Settler
+from paperjobs.errors import PaperJobsError
+from paperjobs.model import QueueSettings
+from paperjobs.ports import Cluster, JobQueue
+
+RESYNC_MS: Final = 30_000
+"""The slow repair of whatever a wake-up missed; costs one script in Redis."""
+
+LIVE_RESYNC_MS: Final = 10_000
+"""While runs are live: their progress is shown, and pods that stay pending are."""
+
+FIRST_BACKOFF_S: Final = 0.5
+LAST_BACKOFF_S: Final = 10.0
+"""Pauses after failed ticks, doubling from the first to the last."""
+
+SETTLE_TOGETHER: Final = 10
+"""Settle decisions carried out side by side: more in flight only makes the API server slower (facts: ten do)."""
+
+log = logging.getLogger(__name__)
+
+
+class QueueLoop:
+    """Drives one queue until it is cancelled."""
+
+    def __init__(
+        self,
+        settings: QueueSettings,
+        queue: JobQueue,
+        cluster: Cluster,
+        observer: EngineObserver,
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._cluster = cluster
+        self._observer = observer
+        launcher = Launcher(queue=queue, cluster=cluster, observer=observer)
+        self._settler = Settler(queue=queue, cluster=cluster, launcher=launcher, observer=observer)
+        self._admitter = Admitter(queue=queue, launcher=launcher)
+        self._reporter = Reporter(queue=queue, cluster=cluster)
+        self._draining = False
+        self._mirrored: object = None
+        self._wake = asyncio.Event()
+        self._hungry = asyncio.Event()
+
+    def update(self, settings: QueueSettings) -> None:
+        """Take edited settings; in force at the next tick, which starts now."""
+        self._settings = settings
+        self._queue.update(settings)
+        self.wake()
+
+    def drain(self) -> None:
+        """Start nothing any more; settling and reporting go on."""
+        self._draining = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Something changed: tick soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        watcher = asyncio.create_task(self._watch_for_work())
+        failures = 0
+        try:
+            while True:
+                self._wake.clear()
+                started = time.monotonic()
+                try:
+                    pause = await self.tick()
+                except Exception as error:
+                    failures += 1
+                    self._tick_failed(error, first=failures == 1)
+                    await asyncio.sleep(min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(failures - 1, 10)))
+                    continue
+                if failures:
+                    log.info(
+                        "The queue's loop works again after %d failed ticks",
+                        failures,
+                        extra={"action": "tick_recovered", "queue": self._settings.queue},
+                    )
+                    failures = 0
+                await self._sleep(pause - (time.monotonic() - started))
+        finally:
+            watcher.cancel()
+            await asyncio.wait([watcher])
+            await self._queue.close()
+
+    async def tick(self) -> float:
+        """One tick: observe, settle, admit, report. Returns the seconds until the next instant that matters."""
+        started = time.monotonic()
+        settings = self._settings
+        self._hungry.clear()
+        await self._mirror_limits(settings)
+
+        # 1. Observe
+        snapshot = await self._observe(settings)
+        # 2. Settle
+        decisions = decide_settle(snapshot)
+        for batch in range(0, len(decisions), SETTLE_TOGETHER):
+            async with asyncio.TaskGroup() as group:
+                for decision in decisions[batch : batch + SETTLE_TOGETHER]:
+                    group.create_task(self._settler.settle(settings, decision))
+        if decisions:
+            snapshot = await self._observe(settings)
+        # 3. Admit
+        admission = self._admission(snapshot)
+        if isinstance(admission, Admit):
+            stopped = await self._admitter.admit(settings, admission)
+            snapshot = await self._observe(settings)
+            now_full = self._admission(snapshot)
+            admission = now_full if isinstance(now_full, Wait) else stopped or now_full
+        wait = admission if isinstance(admission, Wait) else None
+        # 4. Report
+        occupied = occupied_slots(snapshot)
+        status = queue_status(snapshot, occupied, wait)
+        pending = await self._reporter.report(snapshot, status, wait)
+        self._observer.ticked(settings, status, time.monotonic() - started)
+
+        if wait is not None and wait.reason in ("Idle", "Paused"):
+            self._hungry.set()
+        again = 1 if wait is None else None
+        instants = [wait.until if wait else None, snapshot.state.next_delayed_at if wait is None else None, pending]
+        resync = LIVE_RESYNC_MS if occupied else RESYNC_MS
+        return (again or next_wake(instants, snapshot.state.now, resync)) / 1000
+
+    async def _observe(self, settings: QueueSettings) -> Snapshot:
+        # Runs first: see Snapshot.
+        runs = tuple(self._cluster.runs(settings))
+        return Snapshot(settings=settings, runs=runs, state=await self._queue.observe(settings.rate_limit))
+
+    def _admission(self, snapshot: Snapshot) -> Admit | Wait:
+        if self._draining:
+            return Wait(reason="Stopping", message="the process is stopping")
+        return decide_admission(snapshot, occupied_slots(snapshot))
+
+    async def _mirror_limits(self, settings: QueueSettings) -> None:
+        limits = (settings.concurrency, settings.rate_limit)
+        if limits != self._mirrored:
+            await self._queue.mirror_limits(*limits)
+            self._mirrored = limits
+
+    async def _sleep(self, seconds: float) -> None:
+        # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._wake.wait()
+
+    async def _watch_for_work(self) -> None:
+        """Wake the loop when work arrives, but only while it could start some: a full queue costs nothing."""
+        while True:
+            await self._hungry.wait()
+            try:
+                await self._queue.wait_for_work()
+            except PaperJobsError:
+                # The loop's own tick meets the same fault and tells of it.
+                await asyncio.sleep(FIRST_BACKOFF_S)
+            self._hungry.clear()
+            self._wake.set()
+
+    def _tick_failed(self, error: Exception, *, first: bool) -> None:
+        self._observer.tick_failed(self._settings, error)
+        causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        expected = all(isinstance(cause, PaperJobsError) for cause in causes)
+        if first or not expected:
+            log.log(
+                logging.WARNING if expected else logging.ERROR,
+                "A tick failed, nothing is claimed until one works: %s",
+                "; ".join(f"{type(cause).__name__}: {cause}" for cause in causes),
+                exc_info=None if expected else error,
+                extra={"action": "tick_failed", "queue": self._settings.queue},
+            )

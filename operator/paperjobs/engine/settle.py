@@ -1,0 +1,70 @@
+"""Step 2 of a tick: make runs and claims agree. Every step may be repeated, and may be cut short anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from paperjobs.engine.decide import Finish, Launch, Relock, Remove, Settlement, Vanished
+from paperjobs.engine.launch import Launcher
+from paperjobs.engine.observer import EngineObserver
+from paperjobs.model import ActiveJob, Outcome, OutcomeKind, QueueSettings
+from paperjobs.ports import Cluster, JobQueue
+
+DEFAULT_HOLD_MS: Final = 30_000
+"""A hold when the external service did not say how long: arXiv's own advice for a missing Retry-After."""
+
+MAX_HOLD_MS: Final = 3_600_000
+"""An hour: a longer Retry-After is more likely wrong than meant."""
+
+CANCELLED: Final = Outcome(
+    kind=OutcomeKind.NEVER, reason="Cancelled", message="cancelled: the job's PaperJob was deleted"
+)
+RUN_DELETED: Final = Outcome(
+    kind=OutcomeKind.DISRUPTED, reason="RunDeleted", message="the run was deleted while it was active"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settler:
+    """Executes settle decisions on one queue."""
+
+    queue: JobQueue
+    cluster: Cluster
+    launcher: Launcher
+    observer: EngineObserver
+
+    async def settle(self, settings: QueueSettings, decision: Settlement) -> None:
+        """Carry out one decision. Raises the ports' errors; what was done before stays done."""
+        match decision:
+            case Relock(job=job):
+                await self.queue.relock(job.id, job.claim, settings.lock_ms)
+            case Finish(job=job, run=run, outcome=outcome):
+                await self.finish(job, outcome)
+                self.observer.settled(settings, run, outcome)
+            case Launch(job=job, run=name):
+                await self._relaunch(settings, job, name)
+            case Vanished(job=job, run=name):
+                await self._explain_absence(settings, job, name)
+            case Remove(run=run):
+                await self.cluster.remove(settings, run.name)
+            case _:
+                assert_never(decision)
+
+    async def finish(self, job: ActiveJob, outcome: Outcome) -> bool:
+        """Hand an outcome to BullMQ; after a rate limit the queue is held first, so that nothing slips through."""
+        if outcome.kind is OutcomeKind.RATE_LIMITED:
+            asked = DEFAULT_HOLD_MS if outcome.retry_after_ms is None else outcome.retry_after_ms
+            await self.queue.hold(min(max(asked, 1), MAX_HOLD_MS))
+        return await self.queue.finish(job.id, job.claim, outcome)
+
+    async def _relaunch(self, settings: QueueSettings, active: ActiveJob, name: str) -> None:
+        job = await self.queue.load(active.id, active.claim)
+        if job is not None:
+            await self.launcher.launch(settings, job, name)
+
+    async def _explain_absence(self, settings: QueueSettings, job: ActiveJob, name: str) -> None:
+        if await self.cluster.run_exists(settings, name):
+            return
+        kept = await self.cluster.paperjob_exists(settings, job.id)
+        await self.finish(job, RUN_DELETED if kept else CANCELLED)

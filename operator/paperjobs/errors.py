@@ -1,0 +1,26 @@
+"""Everything PaperJobs raises on purpose. The docstring is the default message."""
+
+from __future__ import annotations
+
+
+class PaperJobsError(Exception):
+    """Something in PaperJobs went wrong."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class SettingsError(PaperJobsError):
+    """Settings are wrong; the message lists every one of them."""
+
+
+class RedisUnavailable(PaperJobsError):
+    """Redis cannot be asked right now."""
+
+
+class ClusterUnavailable(PaperJobsError):
+    """The cluster cannot be asked right now."""
+
+
+class LaunchRefused(PaperJobsError):
+    """The API server refused the run; the message is the server's."""

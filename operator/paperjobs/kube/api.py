@@ -1,0 +1,294 @@
+"""A thin client of the API server: plain JSON in and out, a time limit on every request, errors in our words.
+
+The client library's typed methods are passed by: importing the pod models costs 96 MB, and deserialising costs more
+time than everything we do ourselves (measured). What is taken from it: credentials, TLS, connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client.rest import RESTClientObject
+
+from paperjobs.errors import ClusterUnavailable, LaunchRefused, SettingsError
+from paperjobs.kube.login import Login, login
+
+Json = dict[str, Any]
+
+REQUEST_SECONDS: Final = 10.0
+"""Longest time one request may take: a healthy API server answers within one second."""
+
+PAGE: Final = 1000
+"""Objects per page of a listing: bounds the memory of one answer on both sides."""
+
+IN_FLIGHT: Final = 10
+"""Requests at the same time: more only adds latency (measured), and watches must not starve."""
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object as the API server addresses it."""
+
+    group_version: str
+    plural: str
+
+
+JOBS: Final = Resource("apis/batch/v1", "jobs")
+PODS: Final = Resource("api/v1", "pods")
+LEASES: Final = Resource("apis/coordination.k8s.io/v1", "leases")
+PAPERQUEUES: Final = Resource("apis/paperjobs.dev/v1alpha1", "paperqueues")
+PAPERJOBS: Final = Resource("apis/paperjobs.dev/v1alpha1", "paperjobs")
+APIBUDGETS: Final = Resource("apis/paperjobs.dev/v1alpha1", "apibudgets")
+
+
+class Refused(LaunchRefused):
+    """The API server refused a request."""
+
+
+class NotFound(Refused):
+    """The object, or its kind, does not exist."""
+
+
+class AlreadyExists(Refused):
+    """An object of that name exists."""
+
+
+class Conflict(ClusterUnavailable):
+    """The object was changed meanwhile; read it again."""
+
+
+class Gone(ClusterUnavailable):
+    """The resource version is too old; list again."""
+
+
+class RequestObserver(Protocol):
+    """Told of every answer, for metrics."""
+
+    def requested(self, verb: str, resource: str, code: int) -> None:
+        """An answer with an HTTP status arrived; 0 when none did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    method: str
+    resource: Resource
+    name: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None
+    timeout: aiohttp.ClientTimeout
+
+    @property
+    def content_type(self) -> str:
+        return MERGE_PATCH if self.method == "PATCH" else "application/json"
+
+    def path(self, namespace: str) -> str:
+        path = f"/{self.resource.group_version}/namespaces/{namespace}/{self.resource.plural}"
+        return path + (f"/{self.name}" if self.name else "") + (f"?{urlencode(self.query)}" if self.query else "")
+
+
+class Api:
+    """One namespace of one API server. Every method raises ClusterUnavailable or a kind of Refused."""
+
+    def __init__(self, known: Login, namespace: str, observer: RequestObserver | None = None) -> None:
+        self.namespace = namespace
+        self.login = known
+        self._rest = RESTClientObject(known.configuration)
+        self._observer = observer
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+
+    async def __aenter__(self) -> Api:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._rest.close()
+        await asyncio.sleep(0)  # Transports close in the loop's next turn.
+
+    async def get(self, resource: Resource, name: str, *, seconds: float = REQUEST_SECONDS) -> Json | None:
+        """One object, or None when there is none of that name."""
+        try:
+            return await self._call("GET", resource, name, seconds=seconds)
+        except NotFound:
+            return None
+
+    async def pages(self, resource: Resource, selector: str = "") -> AsyncIterator[Json]:
+        """Every object of a kind, page by page; the last page's resourceVersion is where a watch goes on."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            page = await self._call("GET", resource, query=query)
+            yield page
+            following = page["metadata"].get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
+    async def create(self, resource: Resource, body: Json, *, seconds: float = REQUEST_SECONDS) -> Json:
+        """Create an object; raises AlreadyExists."""
+        return await self._call("POST", resource, body=body, seconds=seconds)
+
+    async def replace(self, resource: Resource, name: str, body: Json, *, seconds: float = REQUEST_SECONDS) -> Json:
+        """Write an object as it should be; raises Conflict when its resourceVersion is not the current one."""
+        return await self._call("PUT", resource, name, body=body, seconds=seconds)
+
+    async def patch_status(self, resource: Resource, name: str, status: Mapping[str, Any]) -> Json:
+        """Merge into an object's status: null removes a field, lists are replaced; raises NotFound."""
+        return await self._call("PATCH", resource, f"{name}/status", body={"status": status})
+
+    async def delete(self, resource: Resource, name: str, propagation: str = "Background") -> None:
+        """Delete an object and what it owns; nothing happens when it is gone."""
+        try:
+            await self._call("DELETE", resource, name, body={"propagationPolicy": propagation})
+        except NotFound:
+            return
+
+    @asynccontextmanager
+    async def watch(
+        self, resource: Resource, *, selector: str, version: str, seconds: int
+    ) -> AsyncIterator[AsyncIterator[Json]]:
+        """Open a watch that the server ends after `seconds`; yields its events. Raises Gone for a version too old.
+
+        A connection that died without a word is noticed 10 s after the server should have ended it."""
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        } | ({"labelSelector": selector} if selector else {})
+        timeout = aiohttp.ClientTimeout(
+            total=seconds + REQUEST_SECONDS, sock_connect=REQUEST_SECONDS, sock_read=seconds + REQUEST_SECONDS
+        )
+        response = await self._send(_Request(method="WATCH", resource=resource, query=query, timeout=timeout))
+        try:
+            yield _events(response)
+        finally:
+            _hang_up(response)
+
+    async def _call(
+        self,
+        method: str,
+        resource: Resource,
+        name: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        seconds: float = REQUEST_SECONDS,
+    ) -> Json:
+        request = _Request(
+            method=method,
+            resource=resource,
+            name=name,
+            query=query or {},
+            body=body,
+            timeout=aiohttp.ClientTimeout(total=seconds),
+        )
+        try:
+            async with asyncio.timeout(seconds), self._slots:
+                response = await self._send(request)
+                answer: Json = json.loads(await response.read())
+                return answer
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _unavailable(error) from error
+
+    async def _send(self, request: _Request) -> aiohttp.ClientResponse:
+        response = await self._try(request)
+        if response.status == 401:
+            response.release()
+            await self._login_again()
+            response = await self._try(request)
+        if response.status >= 400:
+            raise await _refusal(response)
+        return response
+
+    async def _try(self, request: _Request) -> aiohttp.ClientResponse:
+        code = 0
+        try:
+            headers = {"Accept": "application/json", "User-Agent": "paperjobs", "Content-Type": request.content_type}
+            token = await self.login.configuration.get_api_key_with_prefix("BearerToken")
+            if token:
+                headers["Authorization"] = token
+            answer = await self._rest.request(
+                "GET" if request.method == "WATCH" else request.method,
+                self.login.configuration.host + request.path(self.namespace),
+                headers=headers,
+                body=request.body,
+                _request_timeout=request.timeout,
+            )
+            response: aiohttp.ClientResponse = answer.response
+            code = response.status
+            return response
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _unavailable(error) from error
+        finally:
+            if self._observer is not None:
+                self._observer.requested(request.method.lower(), request.resource.plural, code)
+
+    async def _login_again(self) -> None:
+        """Take fresh credentials after a 401; the connections stay, unless certificates changed."""
+        logger.info("The API server does not accept the credentials; they are read again")
+        try:
+            self.login = await login()
+        except SettingsError as error:
+            raise ClusterUnavailable(str(error)) from error
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """End a stream at once: a polite TLS good-bye would outlive the event loop."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
+    # Not by lines of the stream: one object may be longer than the stream's buffer.
+    rest = b""
+    try:
+        async for chunk in response.content.iter_any():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event: Json = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise _failure(event["object"].get("code", 500), event["object"])
+                yield event
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise _unavailable(error) from error
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+    try:
+        status = json.loads(await response.read())
+    except ValueError:
+        status = {}
+    return _failure(response.status, status if isinstance(status, dict) else {})
+
+
+def _failure(code: int, status: Json) -> Exception:
+    """The server's own words as one of our errors; a code that may pass is ClusterUnavailable."""
+    message = str(status.get("message") or f"the API server answered {code}")
+    if code == 404:
+        return NotFound(message)
+    if code == 409:
+        return AlreadyExists(message) if status.get("reason") == "AlreadyExists" else Conflict(message)
+    if code == 410:
+        return Gone(message)
+    if code in (401, 408, 429) or code >= 500:
+        return ClusterUnavailable(message)
+    return Refused(message)
+
+
+def _unavailable(error: Exception) -> ClusterUnavailable:
+    said = str(error) or type(error).__name__
+    return ClusterUnavailable(f"the API server cannot be reached: {said}")

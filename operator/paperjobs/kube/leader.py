@@ -1,0 +1,127 @@
+"""Everything a leading replica does, from the first listing to the last task: the composition of the real cluster.
+
+```
+kopf ─▶ Objects ─▶ Desk ─▶ engine ─▶ KubernetesCluster ─▶ API server
+list ──▶   ▲                 ▲             │
+           └── our writes ───┼─────────────┘
+         RunCache (Jobs, Pods)
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import kopf
+
+from paperjobs.errors import ClusterUnavailable, LaunchRefused
+from paperjobs.kube.api import PAPERQUEUES, Api, Json, NotFound
+from paperjobs.kube.cluster import KubernetesCluster, is_shown
+from paperjobs.kube.desk import Desk
+from paperjobs.kube.handlers import tell_of_changes
+from paperjobs.kube.login import kopf_connection, login
+from paperjobs.kube.objects import Objects
+from paperjobs.kube.runcache import RunCache
+from paperjobs.kube.statuswriter import StatusWriter
+from paperjobs.model import QueueSettings
+from paperjobs.ports import Cluster
+
+RETRY_SECONDS: Final = 1.0
+"""Between tries to list our objects when a replica begins to lead."""
+
+logger = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """The engine, as far as a leader drives it."""
+
+    async def run(self) -> None:
+        """Drive the queues until cancelled."""
+
+    def configure(self, queues: Sequence[QueueSettings]) -> None:
+        """The queues to run from now on."""
+
+    def wake(self, queue_name: str) -> None:
+        """Something of that queue changed."""
+
+
+class Leader:
+    """The work of one term of leadership."""
+
+    def __init__(
+        self, *, api: Api, make_engine: Callable[[Cluster], Engine], default_image: str, resync_seconds: float
+    ) -> None:
+        self._api = api
+        self._resync_seconds = resync_seconds
+        self._desk = Desk(default_image=default_image, now=unix_ms)
+        self._objects = Objects(self._desk.changed)
+        self._statuses = StatusWriter(self._write_queue_status)
+        self._runs = RunCache(api, changed=self._desk.wake, regained=self._desk.wake_all, resync_seconds=resync_seconds)
+        cluster = KubernetesCluster(
+            api=api, objects=self._objects, runs=self._runs, statuses=self._statuses, now=unix_ms
+        )
+        self._engine = make_engine(cluster)
+        self._working = False
+
+    @property
+    def problem(self) -> str:
+        """Why this leader cannot work right now; empty when it does."""
+        if not self._working:
+            return "PaperQueues, PaperJobs and ApiBudgets have not been listed yet"
+        return "" if self._runs.synced else "Jobs and Pods cannot be watched right now"
+
+    async def lead(self) -> None:
+        """Serve the queues until cancelled; raises what cannot be repaired by trying again."""
+        await self._first_listing()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._runs.run(), name="runs")
+            tasks.create_task(self._statuses.run(), name="statuses")
+            tasks.create_task(tell_of_changes(self._api.namespace, self._connect, self._objects.saw), name="kopf")
+            tasks.create_task(self._list_again(), name="resync")
+            tasks.create_task(self._run_engine(), name="engine")
+
+    async def _run_engine(self) -> None:
+        await self._runs.wait_until_synced()
+        self._desk.open(self._engine, self._objects, self._statuses)
+        self._working = True
+        await self._engine.run()
+
+    async def _first_listing(self) -> None:
+        while True:
+            try:
+                return await self._objects.reload(self._api)
+            except NotFound:
+                logger.error("The cluster does not know our objects; install them: kubectl apply -f crds/")
+            except (ClusterUnavailable, LaunchRefused) as error:
+                logger.warning("Our objects cannot be listed: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _list_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._resync_seconds)
+            try:
+                await self._objects.reload(self._api)
+            except (ClusterUnavailable, LaunchRefused) as error:
+                logger.warning("Our objects cannot be listed: %s", error)
+
+    async def _connect(self) -> kopf.ConnectionInfo:
+        return await kopf_connection(await login())
+
+    async def _write_queue_status(self, name: str, status: Json) -> bool:
+        body = self._objects.of(PAPERQUEUES).get(name)
+        if body is None or is_shown(body, status):
+            return False
+        try:
+            self._objects.saw(PAPERQUEUES, await self._api.patch_status(PAPERQUEUES, name, status))
+        except NotFound:
+            return False
+        return True
+
+
+def unix_ms() -> int:
+    """Now, for what people are shown; no limit is counted by this clock."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,68 @@
+"""The objects that people write — PaperQueue, PaperJob, ApiBudget — in memory, fed from three sides.
+
+kopf reports changes as they happen, our own writes bring the answer of the API server, and a listing now and then
+repairs what kopf never reports (objects deleted while the connection was down). Whichever is newest by its
+resourceVersion counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Api, Json, Resource
+
+KINDS: Final = (APIBUDGETS, PAPERQUEUES, PAPERJOBS)
+
+
+class Objects:
+    """Bodies by kind and name, without those that are being deleted; do not change what it holds."""
+
+    def __init__(self, changed: Callable[[Resource, Json, bool], None]) -> None:
+        """`changed` gets the kind, the body and whether the object came or went (else it was only changed), after
+        the change is in here. It must not raise."""
+        self._bodies: dict[Resource, dict[str, Json]] = {kind: {} for kind in KINDS}
+        self._changed = changed
+
+    def of(self, kind: Resource) -> dict[str, Json]:
+        """The objects of one kind by name."""
+        return self._bodies[kind]
+
+    def saw(self, kind: Resource, body: Json, deleted: bool = False) -> None:
+        """Take in an object as reported; one that is older than what is known is passed over."""
+        name = body["metadata"]["name"]
+        known = self._bodies[kind].get(name)
+        if known is not None and _version(body) < _version(known):
+            return
+        if deleted or body["metadata"].get("deletionTimestamp"):
+            if known is not None:
+                del self._bodies[kind][name]
+                self._changed(kind, known, True)
+            return
+        body = {**body, "metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
+        self._bodies[kind][name] = body
+        if known is None or _version(known) != _version(body):
+            self._changed(kind, body, known is None or known["metadata"]["uid"] != body["metadata"]["uid"])
+
+    async def reload(self, api: Api) -> None:
+        """List everything; raises ClusterUnavailable or Refused."""
+        for kind in KINDS:
+            before = dict(self._bodies[kind])
+            found: set[str] = set()
+            async for page in api.pages(kind):
+                for body in page["items"]:
+                    found.add(body["metadata"]["name"])
+                    self.saw(kind, body)
+            self._drop(kind, (body for name, body in before.items() if name not in found))
+
+    def _drop(self, kind: Resource, gone: Iterable[Json]) -> None:
+        for body in gone:
+            name = body["metadata"]["name"]
+            if self._bodies[kind].get(name) is body:  # else it was made anew while the listing ran
+                del self._bodies[kind][name]
+                self._changed(kind, body, True)
+
+
+def _version(body: Json) -> int:
+    """Resource versions of one kind may be compared as numbers (Kubernetes 1.35, KEP-5504; before that in practice)."""
+    return int(body["metadata"]["resourceVersion"])

@@ -1,0 +1,156 @@
+"""A `PaperJob` object: made for a claimed job, read as the engine's view, and its status.
+
+What a producer wrote is untrusted: it is shown cut to a bounded length and without control characters, and a payload
+that does not look like a job about a paper is shown as far as it goes. The engine works with the job itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from paperjobs.kube.conditions import condition
+from paperjobs.kube.names import (
+    API_VERSION,
+    HAND_MADE_PREFIX,
+    MANAGED_BY,
+    MANAGER,
+    ORIGIN_LABEL,
+    ORIGIN_REDIS,
+    QUEUE_LABEL,
+)
+from paperjobs.kube.text import bounded_id, shown
+from paperjobs.kube.timestamps import from_text, to_text
+from paperjobs.model import Job, JobPhase, JobStatus, PaperJobView, QueueSettings, paperjob_name
+
+Json = Mapping[str, Any]
+
+PAPER_ID_LIMIT: Final = 200
+ARXIV_URL_LIMIT: Final = 2048
+"""Characters, as the CRD has them (crds/paperjob.yaml)."""
+
+MESSAGE_LIMIT: Final = 4096
+"""Characters of a status message: a failedReason comes from a termination message of that many bytes."""
+
+PROGRESS_LIMIT: Final = 100
+"""Characters of progress: it is one column among others."""
+
+RESULT_LIMIT: Final = 8192
+"""Characters of result as JSON: BullMQ's returnvalue is small by contract; anything larger is not ours."""
+
+
+def paperjob_manifest(settings: QueueSettings, job: Job) -> dict[str, Any]:
+    """The PaperJob that shows a job from Redis."""
+    spec = {"queue": settings.name, "jobId": bounded_id(job.id)}
+    payload = _payload(job.data)
+    for name, limit in (("paperId", PAPER_ID_LIMIT), ("arxivUrl", ARXIV_URL_LIMIT)):
+        value = payload.get(name)
+        text = shown(str(value), limit) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if text:
+            spec[name] = text
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PaperJob",
+        "metadata": {
+            "name": paperjob_name(settings, job.id),
+            "labels": {MANAGED_BY: MANAGER, QUEUE_LABEL: settings.name, ORIGIN_LABEL: ORIGIN_REDIS},
+        },
+        "spec": spec,
+    }
+
+
+def made_by_hand(body: Json) -> bool:
+    """Whether a person made it; the operator's own name the job that they show."""
+    return "jobId" not in body["spec"]
+
+
+def job_id(body: Json) -> str:
+    """The id of the BullMQ job: from the object's uid when it was made by hand."""
+    spec_id = body["spec"].get("jobId")
+    return str(spec_id) if spec_id is not None else HAND_MADE_PREFIX + str(body["metadata"]["uid"])
+
+
+def paperjob_view(body: Json) -> PaperJobView:
+    """A PaperJob as the engine sees it."""
+    status = _status(body)
+    return PaperJobView(
+        name=body["metadata"]["name"],
+        job_id=job_id(body),
+        made_by_hand=made_by_hand(body),
+        status=status,
+        data=_data(body["spec"]) if made_by_hand(body) else "{}",
+        finished_at=status.finished_at if status is not None else None,
+    )
+
+
+def paperjob_status(body: Json, status: JobStatus, now: int) -> dict[str, Any]:
+    """The status as the API server stores it; null removes what an earlier status said. `now` in Unix ms."""
+    result = status.result
+    if result is not None and len(json.dumps(result)) > RESULT_LIMIT:
+        result = {"truncated": True}
+    written: dict[str, Any] = {
+        "phase": status.phase.value,
+        "jobId": bounded_id(status.job_id),
+        "attempt": status.attempt,
+        "progress": shown(status.progress or "", PROGRESS_LIMIT) or None,
+        "reason": shown(status.reason, PROGRESS_LIMIT) or None,
+        "message": shown(status.message, MESSAGE_LIMIT) or None,
+        "run": status.run,
+        "startedAt": _instant(status.started_at),
+        "finishedAt": _instant(status.finished_at),
+        "notBefore": _instant(status.not_before),
+        "result": result,
+        "conditions": None,
+    }
+    if status.phase.final:
+        written["conditions"] = [
+            condition(
+                body,
+                kind,
+                holds=status.phase is phase,
+                reason=written["reason"] or status.phase.value,
+                message=written["message"] or "",
+                now=status.finished_at or now,
+            )
+            for kind, phase in (("Complete", JobPhase.COMPLETED), ("Failed", JobPhase.FAILED))
+        ]
+    return written
+
+
+def _status(body: Json) -> JobStatus | None:
+    status = body.get("status") or {}
+    try:
+        phase = JobPhase(str(status.get("phase")))
+    except ValueError:
+        return None
+    return JobStatus(
+        phase=phase,
+        job_id=status.get("jobId", ""),
+        attempt=status.get("attempt"),
+        progress=status.get("progress"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        run=status.get("run"),
+        started_at=from_text(status.get("startedAt")),
+        finished_at=from_text(status.get("finishedAt")),
+        not_before=from_text(status.get("notBefore")),
+        result=status.get("result"),
+    )
+
+
+def _data(spec: Json) -> str:
+    """The payload that a person's PaperJob puts into the queue: what the web app would have sent."""
+    return json.dumps({name: spec[name] for name in ("paperId", "arxivUrl", "options") if name in spec})
+
+
+def _payload(data: str) -> Mapping[str, Any]:
+    try:
+        payload = json.loads(data)
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _instant(milliseconds: int | None) -> str | None:
+    return to_text(milliseconds) if milliseconds is not None else None

@@ -1,0 +1,180 @@
+"""A `PaperQueue` object: its spec as the engine's settings, and the engine's status as what people see.
+
+The API server has checked the spec against the CRD; it is read with the same care all the same, since the CRD in the
+cluster may be older than this code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from paperjobs.errors import PaperJobsError
+from paperjobs.kube.conditions import condition
+from paperjobs.kube.duration import format_duration, parse_duration
+from paperjobs.kube.timestamps import time_of_day, to_text
+from paperjobs.model import Backoff, BackoffType, QueueSettings, QueueStatus, RateLimit, RunnerTemplate
+
+Json = Mapping[str, Any]
+
+DAY_MS: Final = 86_400_000
+"""The longest interval, delay or timeout: a longer one is a slip of the pen."""
+
+RESERVED_PREFIX: Final = "PAPERJOBS_"
+"""Variables that hold the job (contract.py); nobody else may set them."""
+
+
+class WrongSpec(PaperJobsError):
+    """The PaperQueue's spec is wrong; the message names every field and its remedy."""
+
+
+def _milliseconds(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("it must be a duration such as 500ms, 60s, 1m or 1h30m")
+    return parse_duration(value)
+
+
+def _not_reserved(value: object) -> object:
+    if isinstance(value, dict) and str(value.get("name", "")).startswith(RESERVED_PREFIX):
+        raise ValueError(f"variables that begin with {RESERVED_PREFIX} hold the job and cannot be set here")
+    return value
+
+
+Duration = Annotated[int, BeforeValidator(_milliseconds)]
+Variable = Annotated[dict[str, Any], BeforeValidator(_not_reserved)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel)
+
+
+class _RateLimit(_Part):
+    max: int = Field(ge=1, le=10_000)
+    per: Duration = Field(ge=1, le=DAY_MS)
+
+
+class _Backoff(_Part):
+    type: BackoffType = BackoffType.EXPONENTIAL
+    delay: Duration = Field(ge=0, le=DAY_MS)
+    jitter: float = Field(0.0, ge=0, le=1)
+
+
+class _Retry(_Part):
+    attempts: int = Field(1, ge=1, le=100)
+    backoff: _Backoff | None = None
+
+
+class _History(_Part):
+    completed: int = Field(100, ge=0)
+    failed: int = Field(200, ge=0)
+
+
+class _Runner(_Part):
+    image: str | None = None
+    image_pull_policy: str | None = None
+    image_pull_secrets: tuple[str, ...] = ()
+    service_account_name: str | None = None
+    resources: dict[str, Any] = {}
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[dict[str, Any], ...] = ()
+    priority_class_name: str | None = None
+    env: tuple[Variable, ...] = ()
+    env_from: tuple[dict[str, Any], ...] = ()
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class _Spec(_Part):
+    queue: str = Field(min_length=1)
+    prefix: str = Field("bull", min_length=1)
+    pipeline: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
+    concurrency: int = Field(1, ge=0, le=1000)
+    rate_limit: _RateLimit | None = None
+    budgets: tuple[str, ...] = ()
+    retry: _Retry = _Retry()
+    timeout: Duration = Field(600_000, ge=1000, le=DAY_MS)
+    suspend: bool = False
+    history: _History = _History()
+    runner: _Runner = _Runner()
+
+
+def queue_settings(body: Json, default_image: str) -> QueueSettings:
+    """The settings in a PaperQueue; raises WrongSpec that names every wrong field."""
+    try:
+        spec = _Spec.model_validate(body.get("spec") or {})
+    except ValidationError as error:
+        wrong = [
+            f"spec.{'.'.join(map(str, detail['loc']))}: {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors(include_url=False, include_input=False)
+        ]
+        raise WrongSpec("; ".join(wrong)) from None
+    limit, backoff, runner = spec.rate_limit, spec.retry.backoff, spec.runner
+    return QueueSettings(
+        name=body["metadata"]["name"],
+        queue=spec.queue,
+        prefix=spec.prefix,
+        pipeline=spec.pipeline,
+        concurrency=spec.concurrency,
+        rate_limit=RateLimit(max=limit.max, per_ms=limit.per) if limit else None,
+        budgets=spec.budgets,
+        attempts=spec.retry.attempts,
+        backoff=Backoff(type=backoff.type, delay_ms=backoff.delay, jitter=backoff.jitter) if backoff else None,
+        timeout_s=-(-spec.timeout // 1000),
+        suspend=spec.suspend,
+        keep_completed=spec.history.completed,
+        keep_failed=spec.history.failed,
+        template=RunnerTemplate(
+            image=runner.image or default_image,
+            image_pull_policy=runner.image_pull_policy,
+            image_pull_secrets=runner.image_pull_secrets,
+            service_account=runner.service_account_name,
+            resources=runner.resources,
+            env=runner.env,
+            env_from=runner.env_from,
+            node_selector=runner.node_selector,
+            tolerations=runner.tolerations,
+            priority_class=runner.priority_class_name,
+            labels=runner.labels,
+            annotations=runner.annotations,
+        ),
+    )
+
+
+def served_status(body: Json, status: QueueStatus, now: int) -> dict[str, Any]:
+    """The status of a PaperQueue that is served; `body` is the object as last seen, `now` Unix ms."""
+    limit, next_start, counts = status.rate_limit, status.next_start_at, status.counts
+    return {
+        "observedGeneration": body["metadata"].get("generation", 0),
+        "active": f"{status.live}/{status.concurrency}",
+        "rate": f"{status.window_used}/{limit.max} per {format_duration(limit.per_ms)}" if limit else "unlimited",
+        "next": time_of_day(next_start) if next_start else None,
+        "nextStartAt": to_text(next_start) if next_start else None,
+        "live": status.live,
+        "concurrency": status.concurrency,
+        "windowUsed": status.window_used,
+        "waiting": counts.waiting,
+        "delayed": counts.delayed,
+        "completed": counts.completed,
+        "failed": counts.failed,
+        "waitingChildren": counts.waiting_children,
+        "foreign": status.foreign,
+        "reason": status.reason or None,
+        "message": status.message or None,
+        "conditions": [
+            condition(body, "Ready", holds=True, reason="Served", message="the operator serves this queue", now=now)
+        ],
+    }
+
+
+def refused_status(body: Json, reason: str, message: str, now: int) -> dict[str, Any]:
+    """The status of a PaperQueue that is not served: wrong, or in conflict with an older one."""
+    return {
+        "observedGeneration": body["metadata"].get("generation", 0),
+        "reason": reason,
+        "message": message,
+        **dict.fromkeys(("active", "rate", "next", "nextStartAt", "waiting", "delayed", "failed")),
+        "conditions": [condition(body, "Ready", holds=False, reason=reason, message=message, now=now)],
+    }

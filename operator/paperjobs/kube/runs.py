@@ -1,0 +1,174 @@
+"""A run as its Job and Pods show it: where it stands, and how it ended.
+
+A Job's own verdict comes some two seconds after its pod's (batching in the Job controller), so a pod that ended by
+itself is believed at once. Only a pod that is being *deleted* waits for the Job's verdict: a deadline and a disruption
+both end it with SIGTERM, and one of them costs an attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from paperjobs.kube import names
+from paperjobs.kube.podoutcome import holds, pod_outcome, runner_state, terminated
+from paperjobs.kube.timestamps import from_text
+from paperjobs.model import Outcome, OutcomeKind, Run, RunPhase
+from paperjobs.outcome import deadline_exceeded
+from paperjobs_runner.contract import ExitCode
+
+Json = Mapping[str, Any]
+
+ENDED_PHASES: Final = ("Succeeded", "Failed")
+
+UNREMARKABLE: Final = ("", "ContainerCreating", "PodInitializing")
+"""Waiting reasons of a pod that is simply on its way."""
+
+
+def read_run(job: Json | None, pods: Sequence[Json]) -> Run | None:
+    """The run of one name; None when nothing of it is left that holds a slot or tells an outcome."""
+    pod = _telling(pods)
+    if job is None:
+        if pod is None or _ended(pod):
+            return None
+        return _run(pod, pod["metadata"]["labels"][names.JOB_NAME_LABEL], RunPhase.TERMINATING, pod)
+    phase, outcome = _state(job, pod)
+    waiting_for = _waiting_for(job, pod) if phase is RunPhase.PENDING else ""
+    return _run(job, job["metadata"]["name"], phase, pod, outcome=outcome, waiting_for=waiting_for)
+
+
+def _state(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
+    still_there = pod is not None and not _ended(pod)
+    if holds(job, "Complete"):
+        # The pod's end is on its way through the other watch, and with it the result.
+        return (RunPhase.RUNNING, None) if still_there else (RunPhase.ENDED, _success(pod))
+    if still_there and (holds(job, "Failed") or holds(job, "FailureTarget")):
+        return RunPhase.TERMINATING, None
+    if holds(job, "Failed"):
+        return RunPhase.ENDED, _failure(job, pod)
+    return _undecided(job, pod)
+
+
+def _undecided(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
+    """The Job has no verdict yet."""
+    if job["metadata"].get("deletionTimestamp"):
+        return RunPhase.TERMINATING, None
+    if pod is None:
+        return (RunPhase.TERMINATING if _had_a_pod(job) else RunPhase.PENDING), None
+    if _ended(pod):
+        return _early(job, pod)
+    if pod["metadata"].get("deletionTimestamp"):
+        return RunPhase.TERMINATING, None
+    return (RunPhase.RUNNING if pod["status"].get("phase") == "Running" else RunPhase.PENDING), None
+
+
+def _early(job: Json, pod: Json) -> tuple[RunPhase, Outcome | None]:
+    """The pod has ended, the Job has not said anything yet."""
+    asked_to_leave = bool(pod["metadata"].get("deletionTimestamp")) or holds(job, "FailureTarget")
+    if asked_to_leave and not _succeeded(pod):
+        return RunPhase.TERMINATING, None
+    return RunPhase.ENDED, pod_outcome(pod)
+
+
+def _success(pod: Json | None) -> Outcome:
+    if pod is not None and terminated(pod):
+        return pod_outcome(pod)
+    return Outcome(kind=OutcomeKind.COMPLETED, reason="Completed")
+
+
+def _failure(job: Json, pod: Json | None) -> Outcome:
+    if pod is not None and _succeeded(pod):
+        return pod_outcome(pod)
+    failed = next(known for known in job["status"]["conditions"] if known["type"] == "Failed")
+    if failed.get("reason") == "DeadlineExceeded":
+        return deadline_exceeded(job["spec"].get("activeDeadlineSeconds", 0))
+    if pod is not None:
+        return pod_outcome(pod)
+    return Outcome(
+        kind=OutcomeKind.DISRUPTED,
+        reason="PodVanished",
+        message="the run's pod is gone and left no trace: deleted by hand, or its node was lost",
+    )
+
+
+def _had_a_pod(job: Json) -> bool:
+    """Whether the Job controller has seen a pod end: between the pod's deletion and the verdict there is a gap."""
+    status = job.get("status") or {}
+    uncounted = status.get("uncountedTerminatedPods") or {}
+    return bool(status.get("failed") or status.get("terminating") or any(uncounted.values())) or any(
+        holds(job, kind) for kind in ("FailureTarget", "SuccessCriteriaMet")
+    )
+
+
+def _waiting_for(job: Json, pod: Json | None) -> str:
+    if pod is None:
+        return "Suspended" if job["spec"].get("suspend") else ""
+    reason = str((runner_state(pod).get("waiting") or {}).get("reason") or "")
+    if reason not in UNREMARKABLE:
+        return reason
+    for known in pod["status"].get("conditions") or ():
+        if known["type"] == "PodScheduled" and known["status"] == "False":
+            return str(known.get("reason", ""))
+    return ""
+
+
+def _telling(pods: Sequence[Json]) -> Json | None:
+    """The pod that tells the run's state. In rare cases a Job starts two: one that lives, else one that succeeded,
+    else the newest."""
+    return max(
+        pods,
+        key=lambda pod: (not _ended(pod), _succeeded(pod), pod["metadata"].get("creationTimestamp", "")),
+        default=None,
+    )
+
+
+def _ended(pod: Json) -> bool:
+    return pod["status"].get("phase") in ENDED_PHASES
+
+
+def _succeeded(pod: Json) -> bool:
+    ending = terminated(pod)
+    return ending is not None and ending.get("exitCode") == ExitCode.DONE
+
+
+def _run(
+    source: Json, name: str, phase: RunPhase, pod: Json | None, *, outcome: Outcome | None = None, waiting_for: str = ""
+) -> Run:
+    metadata = source["metadata"]
+    annotations = metadata.get("annotations") or {}
+    started_at, ended_at = _times(pod)
+    if phase is RunPhase.ENDED and ended_at is None:
+        ended_at = _verdict_at(source)
+    return Run(
+        name=name,
+        job_id=annotations.get(names.JOB_ID, ""),
+        claim=_number(annotations.get(names.CLAIM)),
+        attempt=_number(annotations.get(names.ATTEMPT)),
+        phase=phase,
+        outcome=outcome,
+        created_at=from_text(metadata.get("creationTimestamp")) or 0,
+        started_at=started_at,
+        ended_at=ended_at if phase is RunPhase.ENDED else None,
+        waiting_for=waiting_for,
+    )
+
+
+def _times(pod: Json | None) -> tuple[int | None, int | None]:
+    if pod is None:
+        return None, None
+    state = runner_state(pod)
+    current = state.get("terminated") or state.get("running") or {}
+    return from_text(current.get("startedAt")), from_text(current.get("finishedAt"))
+
+
+def _verdict_at(job: Json) -> int | None:
+    times = [
+        from_text(known.get("lastTransitionTime"))
+        for known in (job.get("status") or {}).get("conditions") or ()
+        if known["type"] in ("Complete", "Failed") and known["status"] == "True"
+    ]
+    return times[0] if times else None
+
+
+def _number(text: object) -> int:
+    return int(text) if isinstance(text, str) and text.isdecimal() else 0

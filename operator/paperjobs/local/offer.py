@@ -1,0 +1,73 @@
+"""Which queues a local session serves: the seed's, or those of a file of PaperQueue objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from paperjobs.errors import SettingsError
+from paperjobs.kube.paperqueue import WrongSpec, queue_settings
+from paperjobs.model import QueueSettings
+from paperjobs.seed import SEED_QUEUES
+
+NO_IMAGE = "none"
+"""A local run is a process of this installation."""
+
+
+def served_queues(file: Path | None, say: Callable[[str], None]) -> Sequence[QueueSettings]:
+    """The queues to serve; raises SettingsError that lists everything wrong with `file`.
+
+    A queue whose pipeline is not built yet is left alone and said so: serving it would fail every job for good.
+    """
+    from paperjobs_runner.pipelines import PIPELINES
+
+    queues = SEED_QUEUES if file is None else read_queues(file)
+    unserved = [queue.queue for queue in queues if queue.pipeline not in PIPELINES]
+    if unserved:
+        say(f"not served, since their pipelines are not built yet (their jobs wait): {', '.join(unserved)}")
+    served = tuple(queue for queue in queues if queue.pipeline in PIPELINES)
+    if not served:
+        raise SettingsError(f"no queue to serve; pipelines that are built: {', '.join(sorted(PIPELINES))}")
+    return served
+
+
+def read_queues(file: Path) -> tuple[QueueSettings, ...]:
+    """Every PaperQueue in a YAML file, as kubectl would apply it; what else is in the file is passed over."""
+    import yaml
+
+    try:
+        objects = list(yaml.safe_load_all(file.read_text()))
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    queues: list[QueueSettings] = []
+    wrong: list[str] = []
+    for body in _paper_queues(objects):
+        metadata = body.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        if not isinstance(name, str) or not name:
+            wrong.append("a PaperQueue has no metadata.name")
+            continue
+        try:
+            queues.append(queue_settings(body, NO_IMAGE))
+        except WrongSpec as error:
+            wrong.append(f"{name}: {error}")
+    wrong += _repeated("metadata.name", [queue.name for queue in queues])
+    wrong += _repeated("spec.queue", [f"{queue.prefix}:{queue.queue}" for queue in queues])
+    if wrong:
+        raise SettingsError("\n  ".join([f"{file} is wrong:", *wrong]))
+    return tuple(queues)
+
+
+def _paper_queues(objects: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for body in objects:
+        if isinstance(body, dict) and body.get("kind") == "List":
+            yield from _paper_queues(body.get("items") or ())
+        elif isinstance(body, dict) and body.get("kind") == "PaperQueue":
+            yield body
+
+
+def _repeated(field: str, values: Sequence[str]) -> list[str]:
+    return [f"{field} {value} is there twice" for value in sorted(set(values)) if values.count(value) > 1]

@@ -1,0 +1,125 @@
+"""Prometheus metrics. Labels are bounded: queues that exist, states, outcomes, and reasons from a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from paperjobs.engine.observer import EngineObserver
+from paperjobs.model import Job, Outcome, QueueSettings, QueueStatus, Run
+
+REASONS: Final = frozenset(
+    {
+        "Completed",
+        "Crashed",
+        "DeadlineExceeded",
+        "Disrupted",
+        "Error",
+        "Evicted",
+        "Interrupted",
+        "NodeLost",
+        "OOMKilled",
+        "PodVanished",
+        "RateLimited",
+        "StartError",
+    }
+)
+"""Reasons with a series of their own. Error classes come from the runner: they are all counted as Other."""
+
+TICK_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+RUN_BUCKETS: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+
+
+class PrometheusObserver:
+    """An EngineObserver whose numbers are in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"paperjobs_{name}", text, labels, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"paperjobs_{name}", text, labels, registry=registry)
+
+        self._jobs = gauge("jobs", "Jobs in BullMQ by state.", "queue", "state")
+        self._live = gauge("live_runs", "Runs that hold a slot.", "queue")
+        self._slots = gauge("slots", "Runs that may be live at once.", "queue")
+        self._window = gauge("window_starts", "Starts in the rate limit's window that ends now.", "queue")
+        self._window_max = gauge("window_max_starts", "Starts that the rate limit's window allows.", "queue")
+        self._foreign = gauge("foreign_jobs", "Active jobs held by workers that are not PaperJobs.", "queue")
+        self._launched = counter("runs_launched", "Runs created.", "queue")
+        self._settled = counter("runs_settled", "Runs by how they ended.", "queue", "outcome", "reason")
+        self._failures = counter("tick_failures", "Ticks that could not be made.", "queue", "error")
+        self._ticks = Histogram(
+            "paperjobs_tick_seconds", "Duration of a tick.", ("queue",), buckets=TICK_BUCKETS, registry=registry
+        )
+        self._run_seconds = Histogram(
+            "paperjobs_run_seconds", "Duration of a run's pod.", ("queue",), buckets=RUN_BUCKETS, registry=registry
+        )
+        self._requests = counter("api_requests", "Requests to the API server.", "verb", "resource", "code")
+        self._leading = Gauge("paperjobs_leading", "1 while this replica leads.", registry=registry)
+
+    def ticked(self, queue: QueueSettings, status: QueueStatus, seconds: float) -> None:
+        self._ticks.labels(queue.name).observe(seconds)
+        counts = status.counts
+        for state, number in (
+            ("waiting", counts.waiting),
+            ("delayed", counts.delayed),
+            ("active", counts.active),
+            ("completed", counts.completed),
+            ("failed", counts.failed),
+            ("waiting-children", counts.waiting_children),
+        ):
+            self._jobs.labels(queue.name, state).set(number)
+        self._live.labels(queue.name).set(status.live)
+        self._slots.labels(queue.name).set(status.concurrency)
+        self._window.labels(queue.name).set(status.window_used)
+        self._window_max.labels(queue.name).set(status.rate_limit.max if status.rate_limit else float("inf"))
+        self._foreign.labels(queue.name).set(status.foreign)
+
+    def tick_failed(self, queue: QueueSettings, error: Exception) -> None:
+        self._failures.labels(queue.name, type(error).__name__).inc()
+
+    def launched(self, queue: QueueSettings, job: Job, run: str) -> None:
+        self._launched.labels(queue.name).inc()
+
+    def settled(self, queue: QueueSettings, run: Run, outcome: Outcome) -> None:
+        reason = outcome.reason if outcome.reason in REASONS else "Other"
+        self._settled.labels(queue.name, outcome.kind.value, reason).inc()
+        if run.started_at is not None and run.ended_at is not None:
+            self._run_seconds.labels(queue.name).observe(max(0, run.ended_at - run.started_at) / 1000)
+
+    def requested(self, verb: str, resource: str, code: int) -> None:
+        """A request to the API server was answered, or not (0)."""
+        self._requests.labels(verb, resource, str(code)).inc()
+
+    def leads(self, leading: bool) -> None:
+        """Leadership was won or lost; a replica that does not lead knows nothing of the queues."""
+        self._leading.set(int(leading))
+        if not leading:
+            for known in (self._jobs, self._live, self._slots, self._window, self._window_max, self._foreign):
+                known.clear()
+
+
+class Observers:
+    """Several EngineObservers as one."""
+
+    def __init__(self, *observers: EngineObserver) -> None:
+        self._observers: Sequence[EngineObserver] = observers
+
+    def ticked(self, queue: QueueSettings, status: QueueStatus, seconds: float) -> None:
+        for observer in self._observers:
+            observer.ticked(queue, status, seconds)
+
+    def tick_failed(self, queue: QueueSettings, error: Exception) -> None:
+        for observer in self._observers:
+            observer.tick_failed(queue, error)
+
+    def launched(self, queue: QueueSettings, job: Job, run: str) -> None:
+        for observer in self._observers:
+            observer.launched(queue, job, run)
+
+    def settled(self, queue: QueueSettings, run: Run, outcome: Outcome) -> None:
+        for observer in self._observers:
+            observer.settled(queue, run, outcome)

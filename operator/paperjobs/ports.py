@@ -1,0 +1,114 @@
+"""The two ports of the engine. Every error of an adapter is one of `errors.py`; anything else is a bug."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from paperjobs.model import (
+    Claim,
+    Job,
+    JobState,
+    JobStatus,
+    Outcome,
+    PaperJobView,
+    QueueSettings,
+    QueueState,
+    QueueStatus,
+    RateLimit,
+    Run,
+)
+
+
+class JobQueue(Protocol):
+    """One BullMQ queue in Redis. All methods raise RedisUnavailable when Redis cannot be asked."""
+
+    def update(self, settings: QueueSettings) -> None:
+        """Take edited settings: the defaults for attempts and backoff. Queue name and prefix never change."""
+
+    def new_token(self) -> str:
+        """A token for one reservation and one claim, unlike any other."""
+
+    async def observe(self, rate_limit: RateLimit | None) -> QueueState:
+        """Read everything a tick decides on, in one atomic script."""
+
+    async def reserve(self, token: str, rate_limit: RateLimit) -> int | None:
+        """Reserve a start in the window under `token`; None when reserved, else when to ask again."""
+
+    async def unreserve(self, token: str) -> None:
+        """Give a reservation back; nothing happens when there is none."""
+
+    async def claim(self, token: str, lock_ms: int) -> Job | None:
+        """Move the next waiting job to active and lock it; None when none may be claimed."""
+
+    async def load(self, job_id: str, claim: Claim) -> Job | None:
+        """Read an active job again, to launch it after a crash; None when that claim is over."""
+
+    async def relock(self, job_id: str, claim: Claim, lock_ms: int) -> bool:
+        """Put a lost lock back; False when the claim is over."""
+
+    async def record_launch(self, job_id: str, claim: Claim) -> None:
+        """Remember beside the job that this claim's run exists."""
+
+    async def finish(self, job_id: str, claim: Claim, outcome: Outcome) -> bool:
+        """End the claim as a BullMQ worker would: completed, failed, retried with backoff, or returned without
+        an attempt. False when the claim is over already: then nothing was changed."""
+
+    async def hold(self, duration_ms: int) -> None:
+        """Admit nothing from this queue for that long from now; an earlier hold that lasts longer stays."""
+
+    async def mirror_limits(self, concurrency: int, rate_limit: RateLimit | None) -> None:
+        """Cap stray BullMQ workers too: write the limits into the queue's meta unless the app set lower ones."""
+
+    async def enqueue(self, job_id: str, name: str, data: str) -> None:
+        """Add a job under its own id; nothing happens when that id exists."""
+
+    async def states(self, job_ids: Iterable[str]) -> Mapping[str, JobState]:
+        """The state of each job, for reporting."""
+
+    async def wait_for_work(self) -> None:
+        """Return when work may have arrived; may return early, never misses an arrival."""
+
+    async def close(self) -> None:
+        """Give the connections back."""
+
+
+class Cluster(Protocol):
+    """Where runs live, and where people look. Reads are from a cache that is kept current by a watch.
+
+    Writes raise ClusterUnavailable (try again) or LaunchRefused (the server says no).
+    """
+
+    def runs(self, queue: QueueSettings) -> Sequence[Run]:
+        """Every run of the queue, live or ended, those just launched included. ClusterUnavailable until synced."""
+
+    async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
+        """Create the run, and the PaperJob that shows it; a run of that name that exists already is adopted."""
+
+    async def run_exists(self, queue: QueueSettings, name: str) -> bool:
+        """Ask the source of truth, not the cache."""
+
+    async def remove(self, queue: QueueSettings, name: str) -> None:
+        """End a run and delete it; nothing happens when it is gone."""
+
+    def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
+        """Every PaperJob of the queue. Local clusters have none."""
+
+    async def paperjob_exists(self, queue: QueueSettings, job_id: str) -> bool:
+        """Ask the source of truth whether the PaperJob that shows this job still exists. Local: always True."""
+
+    async def show_job(self, queue: QueueSettings, paperjob: PaperJobView, status: JobStatus) -> None:
+        """Write a PaperJob's status."""
+
+    async def forget_job(self, queue: QueueSettings, paperjob: PaperJobView) -> None:
+        """Delete a finished PaperJob that is past the history limit, and with it its runs."""
+
+    async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
+        """Write a PaperQueue's status."""
+
+
+class Clock(Protocol):
+    """Time as the engine's process sees it; every limit goes by the Redis server's clock instead."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""

@@ -1,0 +1,74 @@
+"""`paperjobs-runner`: one run as the environment assigns it, or `db upgrade` / `db check`.
+
+Nothing but the signal handler is set up before the work starts; everything else is imported where it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from paperjobs_runner import interrupt
+
+USAGE = """\
+usage: paperjobs-runner              run the job that the environment assigns (README: "The runner's contract")
+       paperjobs-runner db upgrade   create or update the tables in DATABASE_URL
+       paperjobs-runner db check     say whether the tables are up to date
+"""
+
+
+def main() -> NoReturn:
+    """The console command. Ends the process without waiting for threads that hang in a library."""
+    interrupt.install()
+    code = command(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Run a command line; returns the exit code."""
+    match list(arguments):
+        case []:
+            from paperjobs_runner.run import run
+
+            return int(run(os.environ))
+        case ["db", ("upgrade" | "check") as action]:
+            return _database(action)
+        case ["-h" | "--help"]:
+            sys.stdout.write(USAGE)
+            return 0
+        case _:
+            sys.stderr.write(USAGE)
+            return 2
+
+
+def _database(action: str) -> int:
+    from paperjobs_runner.contract import ExitCode
+    from paperjobs_runner.errors import RunnerError
+    from paperjobs_runner.settings import read_database_url
+
+    try:
+        interrupt.arm()
+        url = read_database_url(os.environ)
+        if action == "upgrade":
+            from paperjobs_runner.store.migrate import upgrade
+
+            revision = upgrade(url)
+        else:
+            from paperjobs_runner.store.revision import check
+
+            revision = check(url)
+    except RunnerError as error:
+        sys.stderr.write(f"paperjobs-runner: {error.message}\n")
+        return int(error.exit_code)
+    except interrupt.Interrupted:
+        return int(ExitCode.INTERRUPTED)
+    sys.stdout.write(f"the database is at revision {revision}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Finds the institutions of a paper's authors: link → metadata → PDF → text → Claude → checked → stored."""

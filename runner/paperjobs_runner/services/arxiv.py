@@ -1,0 +1,196 @@
+"""arXiv: a paper's metadata and its PDF.
+
+Only the two configured addresses are asked, with an identifier we parsed ourselves; redirects stay on arXiv's hosts and
+never leave TLS. Rules: https://info.arxiv.org/help/api/tou.html (one request in three seconds), and after a 403
+"Access denied" not one more request (https://info.arxiv.org/help/robots.html): the queue is held for an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+
+from paperjobs_runner.arxiv_id import ArxivId
+from paperjobs_runner.deadline import Deadline
+from paperjobs_runner.errors import (
+    PaperUnavailable,
+    PaperUnknown,
+    PaperUnreadable,
+    PaperWithdrawn,
+    RateLimited,
+    ServiceFailed,
+)
+from paperjobs_runner.services.arxiv_feed import PaperMetadata, read_feed
+from paperjobs_runner.services.patience import retry_after_ms, with_patience
+from paperjobs_runner.settings import ArxivSettings
+
+MAX_FEED_BYTES: Final = 2_000_000
+"""One entry has about 4 kB; papers with 3,000 authors 200 kB."""
+MAX_PDF_BYTES: Final = 100_000_000
+"""Adobe takes no more either (developer.adobe.com, overview/limits)."""
+EMPTY_FEED_TRIES: Final = 3
+"""arXiv now and then answers an empty feed for a paper it has."""
+EMPTY_FEED_PAUSE_S: Final = 0.2
+BACKOFF_S: Final = 30.0
+"""Seconds to wait after a 429 or 503 that does not say how long."""
+BLOCKED_S: Final = 3600.0
+_HOSTS: Final = frozenset({"arxiv.org", "www.arxiv.org", "export.arxiv.org"})
+_REDIRECTS: Final = 3
+
+_log = logging.getLogger(__name__)
+
+
+class Arxiv:
+    """One run's conversation with arXiv, over one connection."""
+
+    def __init__(self, settings: ArxivSettings, deadline: Deadline) -> None:
+        self._settings = settings
+        self._deadline = deadline
+        self._client = httpx2.Client(
+            headers={"User-Agent": settings.user_agent},
+            timeout=httpx2.Timeout(30, connect=10),
+            limits=httpx2.Limits(max_connections=1),
+        )
+        self._last_request_at: float | None = None
+
+    def __enter__(self) -> Arxiv:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._client.close()
+
+    def metadata(self, wanted: ArxivId) -> PaperMetadata:
+        """What arXiv says about the paper; raises PaperUnknown when it says nothing, repeatedly."""
+        url = f"{self._settings.api_url}?id_list={wanted}&max_results=1"
+        for attempt in range(EMPTY_FEED_TRIES):
+            if attempt:
+                self._deadline.sleep(EMPTY_FEED_PAUSE_S)
+            body = with_patience(lambda: self._get(url), deadline=self._deadline)
+            if (paper := read_feed(body, wanted)) is not None:
+                return paper
+        raise PaperUnknown(f"arXiv has no paper {wanted}; look at {wanted.abs_url} and correct the job's arxivUrl")
+
+    def download_pdf(self, paper: PaperMetadata, target: Path) -> int:
+        """Write the paper's PDF into `target`; returns its size in bytes."""
+        url = f"{self._settings.pdf_url}/{paper.id}"
+        size = with_patience(lambda: self._save(url, paper, target), deadline=self._deadline)
+        with target.open("rb") as file:
+            head = file.read(1024)
+        if b"%PDF-" in head:
+            return size
+        if paper.withdrawn:
+            raise _withdrawn(paper)
+        if b"<html" in head.lower() or b"<!doctype" in head.lower():
+            raise PaperUnavailable(f"arXiv shows a page instead of a PDF for {paper.id}; look at {paper.id.abs_url}")
+        raise PaperUnreadable(f"what arXiv sends for {paper.id} is not a PDF")
+
+    def _get(self, url: str) -> bytes:
+        chunks: list[bytes] = []
+        # arXiv reports a wrong identifier as 400 with an Atom entry that says why.
+        with self._open(url) as response:
+            if response.status_code not in (200, 400):
+                raise _failure(response, response.read())
+            for chunk in response.iter_bytes():
+                chunks.append(chunk)
+                if sum(map(len, chunks)) > MAX_FEED_BYTES:
+                    raise ServiceFailed("arXiv's answer is too large to be a paper's metadata")
+        return b"".join(chunks)
+
+    def _save(self, url: str, paper: PaperMetadata, target: Path) -> int:
+        size = 0
+        with self._open(url) as response, target.open("wb") as file:
+            if response.status_code == 404:
+                raise _withdrawn(paper) if paper.withdrawn else _no_pdf(paper)
+            if response.status_code == 403 and b"denied" not in response.read()[:4096].lower():
+                raise _no_pdf(paper)
+            if response.status_code != 200:
+                raise _failure(response, response.read())
+            for chunk in response.iter_bytes():
+                size += file.write(chunk)
+                if size > MAX_PDF_BYTES:
+                    raise PaperUnavailable(f"the PDF of {paper.id} has more than {MAX_PDF_BYTES // 1_000_000} MB")
+                self._deadline.limit(1)
+        return size
+
+    def _open(self, url: str) -> _Answer:
+        return _Answer(self, url)
+
+    def _send(self, url: str) -> httpx2.Response:
+        """Follow redirects by hand, so that each next address is looked at before it is asked."""
+        start = url
+        for _ in range(_REDIRECTS + 1):
+            self._keep_interval()
+            try:
+                response = self._client.send(self._client.build_request("GET", url), stream=True)
+            except httpx2.TimeoutException:
+                raise ServiceFailed("arXiv did not answer in time") from None
+            except httpx2.HTTPError as error:
+                raise ServiceFailed(f"arXiv cannot be reached ({type(error).__name__})") from None
+            if not response.is_redirect:
+                return response
+            response.close()
+            url = urljoin(url, response.headers.get("location", ""))
+            if not _may_follow(start, url):
+                raise ServiceFailed("arXiv redirects to an address that is not arXiv's; not followed")
+        raise ServiceFailed("arXiv redirects without end")
+
+    def _keep_interval(self) -> None:
+        now = self._deadline.clock()
+        if self._last_request_at is not None:
+            pause = self._last_request_at + self._settings.interval_s - now
+            if pause > 0:
+                self._deadline.sleep(self._deadline.limit(pause))
+        self._last_request_at = self._deadline.clock()
+
+
+class _Answer:
+    """An open response whose body can still fail; its errors are translated too."""
+
+    def __init__(self, arxiv: Arxiv, url: str) -> None:
+        self._arxiv = arxiv
+        self._url = url
+
+    def __enter__(self) -> httpx2.Response:
+        self._response = self._arxiv._send(self._url)
+        return self._response
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._response.close()
+        if isinstance(error, httpx2.HTTPError):
+            raise ServiceFailed(f"arXiv's answer broke off ({type(error).__name__})") from None
+
+
+def _may_follow(start: str, url: str) -> bool:
+    first, parts = urlsplit(start), urlsplit(url)
+    if (parts.scheme, parts.netloc) == (first.scheme, first.netloc):
+        return True
+    return parts.scheme == "https" and parts.netloc in _HOSTS
+
+
+def _failure(response: httpx2.Response, body: bytes) -> Exception:
+    status = response.status_code
+    if status in (429, 503):
+        wait = retry_after_ms(response.headers.get("retry-after"), default_s=BACKOFF_S)
+        return RateLimited(f"arXiv asks to wait {wait / 1000:.0f} s ({status})", retry_after_ms=wait)
+    if status == 403:
+        _log.error(
+            "arXiv denies access; no further request is made in this run", extra={"body": body[:300].decode("latin-1")}
+        )
+        message = "arXiv denies us access (403); the queue waits an hour. Set ARXIV_CONTACT and write to arXiv's help"
+        return RateLimited(message, retry_after_ms=int(BLOCKED_S * 1000))
+    return ServiceFailed(f"arXiv answered with status {status}")
+
+
+def _withdrawn(paper: PaperMetadata) -> PaperWithdrawn:
+    version = paper.id.version or 1
+    remedy = f"; an earlier version can be queued: {paper.id.at(version - 1).abs_url}" if version > 1 else ""
+    return PaperWithdrawn(f"{paper.id} was withdrawn and has no PDF{remedy}")
+
+
+def _no_pdf(paper: PaperMetadata) -> PaperUnavailable:
+    return PaperUnavailable(f"arXiv has no PDF of {paper.id}; look at {paper.id.abs_url}")

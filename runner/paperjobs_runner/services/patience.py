@@ -1,0 +1,61 @@
+"""How a run behaves towards a service that stumbles: a few short retries within the run, everything longer outside it.
+
+A pod that sleeps holds a slot. So short pauses are slept here, and a service that asks for more ends the run as
+rate-limited: the job returns to its queue, and the queue is held.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isnan
+from typing import Final, TypeVar
+
+from paperjobs_runner.deadline import Deadline
+from paperjobs_runner.errors import RETRY_AFTER_CAP_MS, RateLimited, ServiceFailed
+
+TRIES: Final = 3
+"""Calls in all. Most short faults (a dropped connection, one overloaded server) are gone by the second."""
+
+LONGEST_PAUSE_S: Final = 10.0
+"""Seconds a run will sleep for a service; a longer wait is the queue's business."""
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+def with_patience(call: Callable[[], _T], *, deadline: Deadline, tries: int = TRIES, first_pause_s: float = 1.0) -> _T:
+    """Call, and call again after ServiceFailed (1 s, 2 s …) or a short RateLimited; any other error passes through."""
+    for attempt in range(1, tries + 1):
+        try:
+            return call()
+        except (ServiceFailed, RateLimited) as error:
+            pause = (
+                error.retry_after_ms / 1000 if isinstance(error, RateLimited) else first_pause_s * 2 ** (attempt - 1)
+            )
+            if attempt == tries or pause > LONGEST_PAUSE_S or not deadline.allows(pause):
+                raise
+            _log.warning("%s; trying again in %.1f s", error.message, pause)
+            deadline.sleep(pause)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def retry_after_ms(header: str | None, *, default_s: float, now: datetime | None = None) -> int:
+    """Milliseconds that a Retry-After header (seconds or an HTTP date) asks for, capped; else the default."""
+    seconds = default_s
+    text = (header or "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(text)
+        except (ValueError, TypeError):
+            pass
+        else:
+            date = date if date.tzinfo else date.replace(tzinfo=UTC)
+            seconds = (date - (now or datetime.now(UTC))).total_seconds()
+    if isnan(seconds):
+        seconds = default_s
+    return int(min(max(seconds, 0.0) * 1000, RETRY_AFTER_CAP_MS))

@@ -1,0 +1,33 @@
+"""The runner's connection to Redis, opened on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from paperjobs_runner.settings import RedisSettings
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+TIMEOUT_S: Final = 3.0
+"""Seconds for connecting and for each answer: Redis is near, and a run must not hang on it."""
+
+
+def connect(settings: RedisSettings) -> Redis:
+    """A client that gives up quickly and does not retry; nothing is sent before the first command."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return Redis(
+        host=settings.host,
+        port=settings.port,
+        db=settings.db,
+        username=settings.username,
+        password=settings.password,
+        ssl=settings.tls,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )

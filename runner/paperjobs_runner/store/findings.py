@@ -1,0 +1,64 @@
+"""What a run found, as plain values: the only thing that pipelines hand to the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from paperjobs_runner.arxiv_id import ArxivId
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundInstitution:
+    """An institution, unique by `key`, and how the paper names it."""
+
+    key: str
+    name: str
+    department: str | None
+    country: str | None
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundAuthor:
+    """An author in arXiv's order, with the keys of their institutions."""
+
+    name: str
+    institution_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The institutions and authors of one paper, and how much of the answer was not borne out by the paper."""
+
+    institutions: tuple[FoundInstitution, ...]
+    authors: tuple[FoundAuthor, ...]
+    dropped_institutions: int = 0
+    dropped_links: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperFacts:
+    """The paper itself, as arXiv describes it."""
+
+    paper_id: str
+    arxiv_id: ArxivId
+    """With version."""
+    title: str
+    abstract: str
+    primary_category: str | None
+    doi: str | None
+    published_at: datetime | None
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How the findings came about."""
+
+    extractor: str
+    """What read the PDF: adobe or pypdf."""
+    model: str
+    prompt_version: str
+    input_tokens: int
+    output_tokens: int

@@ -1,0 +1,71 @@
+"""Opens the database, and translates its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from paperjobs_runner.errors import DatabaseUnavailable
+from paperjobs_runner.store.models import SCHEMA
+
+BUSY_S = 30.0
+"""Seconds that SQLite waits for another writer."""
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for a URL in SQLAlchemy's form. Nothing is connected yet."""
+    if url.startswith("sqlite"):
+        return _sqlite(url)
+    return create_engine(
+        url,
+        pool_size=1,
+        max_overflow=1,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "application_name": "paperjobs-runner"},
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction; database errors surface as DatabaseUnavailable, without the statement or its values."""
+    with translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Translate SQLAlchemy's errors."""
+    try:
+        yield
+    except DBAPIError as error:
+        kind = type(error.orig).__name__
+        if kind == "UndefinedTable" or "no such table" in str(error.orig):
+            raise DatabaseUnavailable("the database has no tables yet; run `paperjobs-runner db upgrade`") from None
+        raise DatabaseUnavailable(f"the database cannot be used ({kind})") from error
+    except SQLAlchemyError as error:
+        raise DatabaseUnavailable(f"the database cannot be used ({type(error).__name__})") from error
+
+
+def _sqlite(url: str) -> Engine:
+    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_S}, execution_options={"schema_translate_map": {SCHEMA: None}}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        # The driver's own BEGIN comes too late to guard reads and DDL: we send it ourselves.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: two transactions that read first and write later would otherwise deadlock.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,303 @@
+"""`paperjobs operator` as processes, a real API server, a real Valkey: who acts, what is shown, how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bullmq import Queue
+
+from paperjobs.bullmq.connection import open_client
+from paperjobs.settings import RedisSettings
+from support.controlplane import ControlPlane
+from support.ports import free_port
+from support.scripted_run import SCRIPTED_IMAGE
+from support.testnode import TestNode
+from support.tools import ROOT
+
+pytestmark = pytest.mark.usefixtures("redis_client", "test_node")
+
+
+@dataclass
+class Process:
+    """One replica."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def actions(self) -> list[str]:
+        return [line["action"] for line in self.lines() if "action" in line]
+
+    def wait_for(self, action: str, seconds: float = 20.0) -> dict[str, Any]:
+        found = until(lambda: [line for line in self.lines() if line.get("action") == action], seconds)
+        last: dict[str, Any] = found[-1]
+        return last
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def ready(self) -> bool:
+        with suppress(urllib.error.URLError):
+            return self.get("/readyz")[0] == 200
+        return False
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+def until(look: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """What `look` finds, as soon as it finds something."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing after {seconds} s")
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _crds(control_plane: ControlPlane) -> None:
+    control_plane.kubectl("apply", "-f", str(ROOT / "crds"))
+    control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+
+
+@pytest.fixture
+def start(
+    control_plane: ControlPlane, namespace: str, valkey_port: int, tmp_path: Path
+) -> Iterator[Callable[[], Process]]:
+    """Starts a replica with the rights of the operator's role."""
+    control_plane.kubectl("apply", "-n", namespace, "-f", str(ROOT / "tests" / "cluster" / "data" / "rbac.yaml"))
+    kubeconfig = control_plane.kubeconfig_of(namespace, "paperjobs-operator")
+    started: list[Process] = []
+
+    def one_more() -> Process:
+        port, log = free_port(), tmp_path / f"operator-{len(started)}.log"
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "KUBECONFIG": str(kubeconfig),
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": str(valkey_port),
+            "PAPERJOBS_HTTP_HOST": "127.0.0.1",
+            "PAPERJOBS_HTTP_PORT": str(port),
+            "PAPERJOBS_RUNNER_IMAGE": SCRIPTED_IMAGE,
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", "import sys; from paperjobs.cli import main; sys.exit(main())", "operator"],
+                env=env,
+                stderr=output,
+                stdout=output,
+            )
+        started.append(Process(process, port, log))
+        return started[-1]
+
+    yield one_more
+    for replica in started:
+        if replica.process.poll() is None:
+            replica.process.kill()
+        replica.process.wait()
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane, namespace: str) -> Callable[..., str]:
+    def call(*arguments: str, **options: Any) -> str:
+        return control_plane.kubectl("-n", namespace, *arguments, **options)
+
+    return call
+
+
+def paperqueue(name: str = "institutions", **spec: Any) -> str:
+    body = {
+        "apiVersion": "paperjobs.dev/v1alpha1",
+        "kind": "PaperQueue",
+        "metadata": {"name": name},
+        "spec": {"queue": "institution-extraction", "pipeline": "institution-extraction", "concurrency": 2, **spec},
+    }
+    return json.dumps(body)
+
+
+async def add(valkey_port: int, *payloads: dict[str, Any]) -> list[str]:
+    settings = RedisSettings(host="127.0.0.1", port=valkey_port)
+    async with open_client(settings) as client:
+        queue = Queue("institution-extraction", {"connection": client})
+        return [str((await queue.add("extract", payload, {"attempts": 1})).id) for payload in payloads]
+
+
+def phases(kubectl: Callable[..., str]) -> list[str]:
+    listed = json.loads(kubectl("get", "paperjobs", "-o", "json"))["items"]
+    return [item.get("status", {}).get("phase", "") for item in listed]
+
+
+async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
+    start: Callable[[], Process], kubectl: Callable[..., str], valkey_port: int
+) -> None:
+    replica = start()
+    kubectl("apply", "-f", "-", stdin=paperqueue(rateLimit={"max": 10, "per": "60s"}))
+    until(replica.ready)
+    payload = {"paperId": "42", "arxivUrl": "https://arxiv.org/abs/1706.03762", "report": {"result": {"n": 3}}}
+    [job_id] = await add(valkey_port, payload)
+    until(lambda: phases(kubectl) == ["Completed"])
+    header, row = kubectl("get", "paperjobs").splitlines()
+    assert header.split() == ["NAME", "QUEUE", "PAPER", "PHASE", "ATTEMPT", "PROGRESS", "REASON", "AGE"]
+    assert row.split()[1:4] == ["institutions", "42", "Completed"]
+    until(lambda: kubectl("get", "paperqueues", "--no-headers").split()[2:6] == ["0/2", "1/10", "per", "60s"])
+
+    launched, settled = replica.wait_for("launched"), replica.wait_for("settled")
+    for line in (launched, settled):
+        assert (line["queue"], line["job"], line["attempt"]) == ("institution-extraction", job_id, 1)
+        assert line["run"].startswith("institutions-")
+    assert all({"queue", "job", "run", "attempt"} <= line.keys() for line in replica.lines())
+
+    everything = kubectl("get", "paperjobs,pq,jobs", "-o", "json", "--show-managed-fields")
+    assert "kopf" not in everything
+    assert "finalizers" not in everything
+
+    code, metrics = replica.get("/metrics")
+    writes = re.findall(
+        r'paperjobs_api_requests_total{code="20.",resource="(paper)?jobs",verb="(?!get|watch).*} 1', metrics
+    )
+    assert len(writes) == 3  # the PaperJob, the Job, the end; it ran too shortly to be shown as running
+    assert code == 200
+    assert 'paperjobs_runs_settled_total{outcome="completed",queue="institutions",reason="Completed"} 1.0' in metrics
+    assert "paperjobs_leading 1.0" in metrics
+    assert replica.get("/livez") == (200, "ok\n")
+
+
+async def test_a_paperjob_made_with_kubectl_runs_like_any_other(
+    start: Callable[[], Process], kubectl: Callable[..., str]
+) -> None:
+    replica = start()
+    kubectl("apply", "-f", "-", stdin=paperqueue())
+    body = {
+        "apiVersion": "paperjobs.dev/v1alpha1",
+        "kind": "PaperJob",
+        "metadata": {"name": "mine"},
+        "spec": {"queue": "institutions", "paperId": "9", "arxivUrl": "https://arxiv.org/abs/1706.03762"},
+    }
+    until(replica.ready)
+    kubectl("create", "-f", "-", stdin=json.dumps(body))
+    kubectl("wait", "--for=condition=Complete", "paperjob/mine", "--timeout=20s")
+
+
+async def test_a_graceful_stop_hands_over_within_two_seconds(
+    start: Callable[[], Process], kubectl: Callable[..., str]
+) -> None:
+    first = start()
+    kubectl("apply", "-f", "-", stdin=paperqueue())
+    first.wait_for("lead")
+    second = start()
+    until(second.ready)
+    assert "lead" not in second.actions()
+    asked_at = time.monotonic()
+    assert first.stop() == 0
+    stopped_after = time.monotonic() - asked_at
+    second.wait_for("lead")
+    assert stopped_after < 2
+    assert time.monotonic() - asked_at < 3.5
+    assert second.stop(signal.SIGINT) == 0
+
+
+async def test_a_killed_leader_is_replaced_within_fifteen_seconds_and_its_run_is_settled_once(
+    start: Callable[[], Process],
+    kubectl: Callable[..., str],
+    valkey_port: int,
+    test_node: TestNode,
+    namespace: str,
+) -> None:
+    first = start()
+    kubectl("apply", "-f", "-", stdin=paperqueue())
+    first.wait_for("lead")
+    second = start()
+    until(second.ready)
+    await add(valkey_port, {"seconds": 3}, {"paperId": "2"})
+    test_node.wait_until_running(namespace)
+    first.process.kill()
+    killed_at = time.monotonic()
+    second.wait_for("lead")
+    assert time.monotonic() - killed_at < 15
+    until(lambda: phases(kubectl) == ["Completed", "Completed"])
+    assert len(test_node.started_in(namespace)) == 2
+
+
+async def test_of_two_paperqueues_for_one_queue_the_younger_says_conflict(
+    start: Callable[[], Process], kubectl: Callable[..., str]
+) -> None:
+    kubectl("apply", "-f", "-", stdin=paperqueue("older"))
+    await asyncio.sleep(1.1)  # creation times have whole seconds
+    kubectl("apply", "-f", "-", stdin=paperqueue("newer", concurrency=9))
+    replica = start()
+    kubectl("wait", "--for=condition=Ready", "pq/older", "--timeout=20s")
+    kubectl("wait", "--for=jsonpath={.status.reason}=Conflict", "pq/newer", "--timeout=20s")
+    status = json.loads(kubectl("get", "pq", "newer", "-o", "json"))["status"]
+    assert "PaperQueue older is older and serves queue 'institution-extraction'" in status["message"]
+    kubectl("delete", "pq", "older")
+    kubectl("wait", "--for=condition=Ready", "pq/newer", "--timeout=20s")
+    until(lambda: kubectl("get", "paperqueues", "--no-headers").split()[2] == "0/9")
+    assert replica.process.poll() is None
+
+
+async def test_edited_limits_hold_at_once(
+    start: Callable[[], Process], kubectl: Callable[..., str], valkey_port: int, test_node: TestNode, namespace: str
+) -> None:
+    replica = start()
+    kubectl("apply", "-f", "-", stdin=paperqueue(suspend=True))
+    until(replica.ready)
+    await add(valkey_port, {})
+    until(lambda: "Suspended" in kubectl("get", "paperqueues"))
+    assert test_node.started_in(namespace) == []
+    kubectl("patch", "pq", "institutions", "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    until(lambda: phases(kubectl) == ["Completed"])
+
+
+async def test_the_operator_survives_an_api_server_that_is_away(
+    start: Callable[[], Process], kubectl: Callable[..., str], valkey_port: int, control_plane: ControlPlane
+) -> None:
+    replica = start()
+    kubectl("apply", "-f", "-", stdin=paperqueue())
+    until(replica.ready)
+    control_plane.stop_api_server()
+    until(lambda: not replica.ready())
+    await add(valkey_port, {"paperId": "7"})
+    await asyncio.sleep(8)  # long enough to lose the lease
+    assert replica.get("/livez")[0] == 200
+    control_plane.start_api_server()
+    until(lambda: phases(kubectl) == ["Completed"], 30)
+    assert replica.process.poll() is None
+
+
+def test_wrong_settings_are_all_listed_at_start(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "REDIS_PORT": "x", "PAPERJOBS_LEASE_SECONDS": "0"}
+    answer = subprocess.run(
+        [sys.executable, "-c", "import sys; from paperjobs.cli import main; sys.exit(main())", "operator"],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2
+    for name in ("REDIS_HOST", "REDIS_PORT", "PAPERJOBS_LEASE_SECONDS"):
+        assert name in answer.stderr
+    assert "Traceback" not in answer.stderr

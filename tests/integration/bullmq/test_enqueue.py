@@ -1,0 +1,106 @@
+"""Jobs made with kubectl enter the same queue, and the state of any job can be read back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from redis.asyncio import Redis
+
+from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
+from paperjobs.model import JobPhase, Outcome, OutcomeKind
+from support.scripted import LOCK_MS, completes, script
+from support.webapp import WebApp
+
+DATA = '{"paperId":"p1","arxivUrl":"https://arxiv.org/abs/1706.03762"}'
+
+
+async def test_enqueued_job_is_what_the_npm_client_would_have_added(queue: BullmqJobQueue, any_web: WebApp) -> None:
+    await queue.enqueue("kubectl-uid-1", "paper", DATA)
+
+    seen = await any_web.inspect("papers", "kubectl-uid-1")
+
+    assert seen is not None
+    assert (seen["name"], seen["state"], seen["attemptsMade"]) == ("paper", "waiting", 0)
+    assert seen["data"] == json.loads(DATA)
+
+
+async def test_enqueued_job_is_run_by_a_stock_worker_too(queue: BullmqJobQueue, any_web: WebApp) -> None:
+    await queue.enqueue("kubectl-uid-1", "paper", json.dumps(script(completes({"n": 1}))))
+    await any_web.ask("startWorker", queue="papers")
+
+    assert await any_web.wait("papers", "kubectl-uid-1") == {"n": 1}
+
+
+async def test_id_that_exists_is_not_enqueued_again(queue: BullmqJobQueue, web: WebApp, redis_client: Redis) -> None:
+    await queue.enqueue("uid-1", "paper", DATA)
+    job = await queue.claim(new_token(), LOCK_MS)
+    assert job is not None
+    await queue.enqueue("uid-1", "paper", '{"paperId":"other"}')
+    assert (await queue.observe(None)).counts.waiting == 0
+
+    assert await queue.finish(job.id, job.claim, Outcome(kind=OutcomeKind.COMPLETED, reason="Completed"))
+    await queue.enqueue("uid-1", "paper", '{"paperId":"other"}')
+
+    state = await queue.observe(None)
+    assert (state.counts.waiting, state.counts.completed) == (0, 1)
+    assert await redis_client.hget("bull:papers:uid-1", "data") == DATA
+
+
+@pytest.mark.parametrize("data", ['{"title":"\\ud800"}', '{"title":"Ł ☃"}', '{"n":1.0,"m":1e3}', "{}"])
+async def test_enqueued_payload_is_claimed_unchanged(queue: BullmqJobQueue, redis_client: Redis, data: str) -> None:
+    await queue.enqueue("uid-1", "paper", data)
+
+    job = await queue.claim(new_token(), LOCK_MS)
+
+    assert job is not None
+    assert json.loads(job.data) == json.loads(data)
+
+
+async def test_states_tell_where_each_job_stands(queue: BullmqJobQueue, web: WebApp) -> None:
+    for job_id in ("job-completed", "job-failed", "job-active"):
+        await web.add("papers", jobId=job_id)
+    await web.add("papers", jobId="job-retried", attempts=2, backoff={"type": "fixed", "delay": 60_000})
+    for outcome in (
+        Outcome(kind=OutcomeKind.COMPLETED, reason="Completed", result={"n": 1}),
+        Outcome(kind=OutcomeKind.NEVER, reason="Error", message="unknown paper"),
+    ):
+        job = await queue.claim(new_token(), LOCK_MS)
+        assert job is not None
+        assert await queue.finish(job.id, job.claim, outcome)
+    assert await queue.claim(new_token(), LOCK_MS) is not None
+    job = await queue.claim(new_token(), LOCK_MS)
+    assert job is not None
+    assert await queue.finish(job.id, job.claim, Outcome(kind=OutcomeKind.FAILED, reason="Error", message="busy"))
+    await web.add("papers", jobId="job-waiting")
+    await web.add("papers", jobId="job-prioritized", priority=2)
+
+    states = await queue.states(
+        [
+            "job-completed",
+            "job-failed",
+            "job-active",
+            "job-retried",
+            "job-waiting",
+            "job-prioritized",
+            "never-heard-of",
+            "job-completed",
+        ]
+    )
+
+    assert {job_id: state.phase for job_id, state in states.items()} == {
+        "job-completed": JobPhase.COMPLETED,
+        "job-failed": JobPhase.FAILED,
+        "job-active": JobPhase.RUNNING,
+        "job-retried": JobPhase.DELAYED,
+        "job-waiting": JobPhase.WAITING,
+        "job-prioritized": JobPhase.WAITING,
+        "never-heard-of": None,
+    }
+    assert json.loads(states["job-completed"].returnvalue or "") == {"n": 1}
+    assert states["job-completed"].finished_at is not None
+    assert states["job-failed"].failed_reason == "unknown paper"
+    now = (await queue.observe(None)).now
+    assert 50_000 < (states["job-retried"].not_before or 0) - now <= 60_000
+    assert states["job-retried"].attempts_made == 1
+    assert await queue.states([]) == {}

@@ -1,0 +1,249 @@
+"""The engine's promises on a real Valkey, with runs in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import redis.asyncio
+
+from integration.engine.conftest import SETTINGS, Bench
+from paperjobs.model import JobPhase, Outcome, OutcomeKind, RateLimit
+from support.memory_cluster import completed
+
+
+def _launched(bench: Bench, count: int) -> bool:
+    return len(bench.cluster.launched) >= count
+
+
+async def _add(bench: Bench, count: int, **opts: Any) -> list[str]:
+    return [str((await bench.producer.add("paper", {"paperId": f"p{n}"}, opts)).id) for n in range(count)]
+
+
+async def test_a_job_that_arrives_is_launched_and_its_result_reaches_bullmq(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.start()
+    await asyncio.sleep(0.2)
+    (job_id,) = await _add(bench, 1)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    name, job = bench.cluster.launched[0]
+    assert (job.id, job.data, job.claim.number) == (job_id, '{"paperId":"p0"}', 1)
+
+    bench.cluster.end(name, completed({"institutions": 3}))
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the outcome is settled")
+    assert await redis_client.hget(f"bull:papers:{job_id}", "returnvalue") == '{"institutions":3}'
+    assert await redis_client.zscore("bull:papers:completed", job_id) is not None
+    assert await redis_client.exists(f"bull:papers:{job_id}:lock") == 0
+
+
+async def test_concurrency_is_never_exceeded_and_every_job_runs_once(bench: Bench) -> None:
+    bench.cluster.ends_at_once = False
+    ids = await _add(bench, 12)
+    bench.start()
+    for done in range(12):
+        await bench.until(partial(_launched, bench, done + 1), f"job {done} is launched")
+        bench.cluster.end(bench.cluster.launched[done][0], completed())
+    await bench.until(lambda: len(bench.log.outcomes) == 12, "all outcomes are settled")
+    assert bench.cluster.most_live == 2
+    assert sorted(job.id for _, job in bench.cluster.launched) == sorted(ids)
+
+
+async def test_no_interval_of_the_window_ever_holds_more_starts_than_the_limit(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    limit = RateLimit(max=3, per_ms=400)
+    bench.cluster.ends_at_once = True
+    await _add(bench, 11)
+    bench.start(replace(SETTINGS, rate_limit=limit, concurrency=10))
+    await bench.until(lambda: len(bench.log.outcomes) == 11, "all jobs run", seconds=15)
+    reserved = cast(
+        list[tuple[str, float]], await redis_client.zrange("bull:papers:paperjobs:starts", 0, -1, withscores=True)
+    )
+    starts = sorted(at for _, at in reserved)
+    assert len(starts) == 11
+    assert all(starts[n + 3] - starts[n] > 400 for n in range(8))
+    # Strict, and yet as fast as the limit allows: a start follows soon after an earlier one has left the window.
+    assert all(starts[n + 3] - starts[n] < 700 for n in range(8))
+
+
+async def test_a_crash_between_claim_and_launch_leaves_one_run_under_the_same_claim(bench: Bench) -> None:
+    bench.cluster.crash_on_launch = True
+    (job_id,) = await _add(bench, 1)
+    bench.start()
+    await bench.until(lambda: bool(bench.log.failures), "the launch fails after the claim")
+    await bench.kill()
+
+    bench.cluster.crash_on_launch = False
+    bench.start()
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the claimed job is launched")
+    await asyncio.sleep(0.1)
+    assert [(job.id, job.claim.number) for _, job in bench.cluster.launched] == [(job_id, 1)]
+
+
+async def test_a_run_that_ended_while_the_operator_was_down_is_settled_on_return(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    (job_id,) = await _add(bench, 1)
+    bench.start()
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    await bench.kill()
+    bench.cluster.end(bench.cluster.launched[0][0], completed({"ok": True}))
+    # The lock is gone as well: the operator was away for longer than it lives.
+    await redis_client.delete(f"bull:papers:{job_id}:lock")
+
+    bench.start()
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the outcome is settled")
+    assert await redis_client.zscore("bull:papers:completed", job_id) is not None
+    assert len(bench.cluster.launched) == 1
+
+
+async def test_a_failed_run_is_retried_with_a_new_claim_until_no_attempt_is_left(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.start()
+    (job_id,) = await _add(bench, 1, attempts=2, backoff={"type": "fixed", "delay": 50})
+    failed = Outcome(kind=OutcomeKind.FAILED, reason="ArxivUnavailable", message="arXiv answered 500")
+    for attempt in (1, 2):
+        await bench.until(partial(_launched, bench, attempt), f"attempt {attempt} is launched")
+        bench.cluster.end(bench.cluster.launched[-1][0], failed)
+    await bench.until(lambda: len(bench.log.outcomes) == 2, "both outcomes are settled")
+    names = [name for name, _ in bench.cluster.launched]
+    assert names[0] != names[1]
+    fields = await redis_client.hgetall(f"bull:papers:{job_id}")
+    assert (fields["atm"], fields["ats"], fields["failedReason"]) == ("2", "2", "arXiv answered 500")
+    assert await redis_client.zscore("bull:papers:failed", job_id) is not None
+    (view,) = bench.cluster.shown.values()
+    await bench.until(
+        lambda: next(iter(bench.cluster.shown.values())).status is not None, "the PaperJob shows the failure"
+    )
+    (view,) = bench.cluster.shown.values()
+    assert view.status is not None
+    assert (view.status.phase, view.status.reason) == (JobPhase.FAILED, "ArxivUnavailable")
+
+
+async def test_a_permanent_failure_ends_after_one_attempt_whatever_attempts_says(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.start()
+    (job_id,) = await _add(bench, 1, attempts=5)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    bench.cluster.end(
+        bench.cluster.launched[0][0], Outcome(kind=OutcomeKind.NEVER, reason="BadPayload", message="paperId: missing")
+    )
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the outcome is settled")
+    assert await redis_client.zscore("bull:papers:failed", job_id) is not None
+    assert await redis_client.hget(f"bull:papers:{job_id}", "atm") == "1"
+
+
+async def test_a_rate_limited_run_returns_its_job_without_an_attempt_and_holds_the_queue(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.start()
+    (job_id,) = await _add(bench, 1)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    limited = Outcome(kind=OutcomeKind.RATE_LIMITED, reason="RateLimited", retry_after_ms=400)
+    started = asyncio.get_running_loop().time()
+    bench.cluster.end(bench.cluster.launched[0][0], limited)
+    await bench.until(lambda: bench.log.statuses[-1].reason == "Held", "the queue is held")
+    await bench.until(lambda: len(bench.cluster.launched) == 2, "the job is launched again after the hold")
+    assert asyncio.get_running_loop().time() - started >= 0.39
+    assert bench.cluster.launched[1][1].attempts_made == 0
+    assert await redis_client.hget(f"bull:papers:{job_id}", "ats") == "2"
+
+
+async def test_a_deleted_paperjob_cancels_its_run_and_fails_the_job(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    engine = bench.start()
+    (job_id,) = await _add(bench, 1, attempts=3)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    await asyncio.sleep(0.1)
+    bench.cluster.shown.clear()
+    bench.cluster.existing.clear()
+    engine.wake("papers")
+    await asyncio.sleep(0.3)
+    assert "cancelled" in str(await redis_client.hget(f"bull:papers:{job_id}", "failedReason"))
+    assert await redis_client.zscore("bull:papers:failed", job_id) is not None
+    assert len(bench.cluster.launched) == 1
+
+
+async def test_a_job_removed_from_redis_while_it_runs_has_its_run_removed(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    engine = bench.start()
+    (job_id,) = await _add(bench, 1)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    await redis_client.delete(f"bull:papers:{job_id}", f"bull:papers:{job_id}:lock")
+    await redis_client.lrem("bull:papers:active", 0, job_id)
+    engine.wake("papers")
+    await bench.until(lambda: not bench.cluster.existing, "the run is removed")
+
+
+async def test_while_the_cluster_cannot_be_asked_nothing_is_claimed_and_recovery_needs_no_restart(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.cluster.broken = True
+    bench.start()
+    await _add(bench, 1)
+    await bench.until(lambda: bool(bench.log.failures), "the tick fails")
+    assert await redis_client.llen("bull:papers:active") == 0
+    bench.cluster.broken = False
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched after recovery")
+
+
+async def test_a_refused_launch_returns_the_job_without_an_attempt_and_holds_the_queue(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.cluster.refusal = "exceeded quota: pods=10"
+    bench.start()
+    (job_id,) = await _add(bench, 1)
+    await bench.until(lambda: bool(bench.log.statuses) and bench.log.statuses[-1].reason == "Held", "the queue is held")
+    assert await redis_client.llen("bull:papers:wait") == 1
+    assert (await redis_client.hget(f"bull:papers:{job_id}", "atm")) in (None, "0")
+
+
+async def test_limits_edited_while_jobs_wait_are_in_force_at_once(bench: Bench) -> None:
+    engine = bench.start(replace(SETTINGS, concurrency=1))
+    await _add(bench, 4)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "one job is launched")
+    await asyncio.sleep(0.1)
+    assert len(bench.cluster.launched) == 1
+    edited = asyncio.get_running_loop().time()
+    engine.configure([replace(SETTINGS, concurrency=3)])
+    await bench.until(lambda: len(bench.cluster.launched) == 3, "two more are launched", seconds=1)
+    assert asyncio.get_running_loop().time() - edited < 1
+    engine.configure([replace(SETTINGS, concurrency=0)])
+    bench.cluster.end(bench.cluster.launched[0][0], completed())
+    await bench.until(lambda: bench.log.statuses[-1].reason == "ConcurrencyZero", "the queue drains")
+    assert sum(run.live for run in bench.cluster.existing.values()) == 2
+
+
+async def test_a_paused_queue_starts_nothing_until_it_is_resumed(bench: Bench) -> None:
+    await bench.producer.pause()
+    await _add(bench, 1)
+    bench.start()
+    await bench.until(lambda: bool(bench.log.statuses), "a tick is made")
+    assert (bench.log.statuses[-1].reason, len(bench.cluster.launched)) == ("Paused", 0)
+    await bench.producer.resume()
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched", seconds=2)
+
+
+async def test_a_delayed_job_is_launched_when_it_is_due(bench: Bench) -> None:
+    bench.start()
+    await asyncio.sleep(0.1)
+    added = asyncio.get_running_loop().time()
+    await _add(bench, 1, delay=400)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched", seconds=3)
+    assert asyncio.get_running_loop().time() - added >= 0.39
+
+
+async def test_an_idle_queue_costs_few_commands(bench: Bench, redis_client: redis.asyncio.Redis) -> None:
+    bench.start()
+    await asyncio.sleep(0.3)
+    before = (await redis_client.info("stats"))["total_commands_processed"]
+    await asyncio.sleep(1)
+    after = (await redis_client.info("stats"))["total_commands_processed"]
+    assert after - before <= 3

@@ -1,0 +1,88 @@
+"""Text of PDFs by pypdf in a limited child process."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader, PdfWriter
+
+from paperjobs_runner.deadline import Deadline
+from paperjobs_runner.errors import PaperUnreadable
+from paperjobs_runner.services import pdftext_child
+from paperjobs_runner.services.pdftext import pdf_pages
+from paperjobs_standins.papers import pdf_of, sample_papers
+
+PAPER = next(paper for paper in sample_papers() if paper.arxiv_id == "1706.03762")
+
+
+def pages(content: bytes, folder: Path) -> list[str]:
+    path = folder / "paper.pdf"
+    path.write_bytes(content)
+    return pdf_pages(path, Deadline.after(60))
+
+
+def test_every_page_is_read_with_the_author_block(tmp_path: Path) -> None:
+    found = pages(pdf_of(PAPER), tmp_path)
+    assert len(found) >= 1
+    for author in PAPER.listed:
+        assert author.split()[-1] in found[0]
+
+
+def test_a_pdf_that_opens_without_a_password_is_read_and_one_that_does_not_is_not(tmp_path: Path) -> None:
+    (tmp_path / "source.pdf").write_bytes(pdf_of(PAPER))
+    for password, readable in (("", True), ("secret", False)):
+        writer = PdfWriter(clone_from=PdfReader(tmp_path / "source.pdf"))
+        writer.encrypt(password, "owner", algorithm="RC4-128")
+        writer.write(tmp_path / "locked.pdf")
+        if readable:
+            assert pdf_pages(tmp_path / "locked.pdf", Deadline.after(60))[0]
+        else:
+            with pytest.raises(PaperUnreadable, match="FileNotDecryptedError"):
+                pdf_pages(tmp_path / "locked.pdf", Deadline.after(60))
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"%PDF-1.7\nnothing", pdf_of(PAPER)[:2000]])
+def test_what_is_not_a_whole_pdf_is_unreadable(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(PaperUnreadable, match="the PDF cannot be read"):
+        pages(content, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("constant", "limit"),
+    [
+        ("MEMORY_BYTES = 1 << 30", "MEMORY_BYTES = 200 << 20"),
+        ("CPU_S = 60", "CPU_S = 1"),
+    ],
+)
+def test_a_pdf_that_needs_too_much_costs_only_the_child(
+    constant: str, limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(pdftext_child.__file__).read_text()
+    assert constant in source
+    (tmp_path / "child.py").write_text(source.replace(constant, limit))
+    monkeypatch.setattr(pdftext_child, "__file__", str(tmp_path / "child.py"))
+    with pytest.raises(PaperUnreadable, match="needs more time or memory"):
+        pages(_hungry(40_000_000), tmp_path)
+
+
+def _hungry(size: int) -> bytes:
+    """A small PDF whose one page is a stream that grows to `size` bytes of text operators."""
+    stream = zlib.compress(b"BT /F1 12 Tf " + b"(x) Tj " * (size // 7))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+        b"<< /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+    ]
+    body, offsets = b"%PDF-1.5\n", []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    return body + b"xref\n0 5\n0000000000 65535 f \n%strailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (
+        table,
+        len(body),
+    )

@@ -1,0 +1,95 @@
+"""A Cluster that lives in memory: runs end when the test says so. The engine's tests run on it and on the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from paperjobs.errors import ClusterUnavailable, LaunchRefused
+from paperjobs.model import (
+    Job,
+    JobStatus,
+    Outcome,
+    OutcomeKind,
+    PaperJobView,
+    QueueSettings,
+    QueueStatus,
+    Run,
+    RunPhase,
+    paperjob_name,
+)
+
+
+def completed(result: dict[str, object] | None = None) -> Outcome:
+    """The outcome of a run that stored its result."""
+    return Outcome(kind=OutcomeKind.COMPLETED, reason="Completed", result=result)
+
+
+@dataclass
+class MemoryCluster:
+    """Records every launch and every write; `on_change` is told a queue's name when one of its runs changes."""
+
+    on_change: Callable[[str], None] = lambda _: None
+    existing: dict[str, Run] = field(default_factory=dict)
+    launched: list[tuple[str, Job]] = field(default_factory=list)
+    shown: dict[str, PaperJobView] = field(default_factory=dict)
+    queue_statuses: list[QueueStatus] = field(default_factory=list)
+    most_live: int = 0
+    broken: bool = False
+    """Reads and writes fail as if the API server were gone."""
+    refusal: str | None = None
+    """Launches are refused with this message."""
+    crash_on_launch: bool = False
+    """Launches raise before anything is created, as when the process dies there."""
+    ends_at_once: bool = False
+    """Runs are complete as soon as they are launched."""
+
+    def runs(self, queue: QueueSettings) -> Sequence[Run]:
+        if self.broken:
+            raise ClusterUnavailable
+        return [run for run in self.existing.values() if run.name.startswith(queue.name)]
+
+    async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
+        if self.broken or self.crash_on_launch:
+            raise ClusterUnavailable
+        if self.refusal is not None:
+            raise LaunchRefused(self.refusal)
+        if name in self.existing:
+            return
+        self.launched.append((name, job))
+        self.existing[name] = Run(
+            name=name, job_id=job.id, claim=job.claim.number, attempt=job.attempts_made + 1, phase=RunPhase.RUNNING
+        )
+        paperjob = paperjob_name(queue, job.id)
+        self.shown.setdefault(paperjob, PaperJobView(name=paperjob, job_id=job.id, made_by_hand=False))
+        self.most_live = max(self.most_live, sum(run.live for run in self.existing.values()))
+        if self.ends_at_once:
+            self.end(name, completed({"n": len(self.launched)}))
+
+    def end(self, name: str, outcome: Outcome) -> None:
+        """Let a run end."""
+        self.existing[name] = replace(self.existing[name], phase=RunPhase.ENDED, outcome=outcome)
+        self.on_change(name.rsplit("-", 1)[0])
+
+    async def run_exists(self, queue: QueueSettings, name: str) -> bool:
+        return name in self.existing
+
+    async def remove(self, queue: QueueSettings, name: str) -> None:
+        self.existing.pop(name, None)
+
+    def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
+        return [view for view in self.shown.values() if view.name.startswith(queue.name)]
+
+    async def paperjob_exists(self, queue: QueueSettings, job_id: str) -> bool:
+        return any(view.job_id == job_id for view in self.shown.values())
+
+    async def show_job(self, queue: QueueSettings, paperjob: PaperJobView, status: JobStatus) -> None:
+        self.shown[paperjob.name] = replace(
+            self.shown[paperjob.name], status=status, finished_at=status.finished_at if status.phase.final else None
+        )
+
+    async def forget_job(self, queue: QueueSettings, paperjob: PaperJobView) -> None:
+        del self.shown[paperjob.name]
+
+    async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
+        self.queue_statuses.append(status)

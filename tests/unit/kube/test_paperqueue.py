@@ -1,0 +1,117 @@
+"""A PaperQueue's spec as settings, and its status as people see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from paperjobs.kube.paperqueue import WrongSpec, queue_settings, refused_status, served_status
+from paperjobs.model import Backoff, BackoffType, Counts, QueueSettings, QueueStatus, RateLimit
+from paperjobs.seed import SEED_QUEUES
+from support.manifests import given
+from support.tools import ROOT
+
+NOW = 1_795_459_512_345
+BODY: dict[str, Any] = {"metadata": {"name": "q", "generation": 4}, "spec": {"queue": "q", "pipeline": "p"}}
+
+
+def body(**spec: Any) -> dict[str, Any]:
+    return {**BODY, "spec": {"queue": "q", "pipeline": "p", **spec}}
+
+
+def test_every_field_reaches_the_settings() -> None:
+    queue = queue_settings(given("full.yaml"), "default:1")
+    assert (queue.name, queue.queue, queue.prefix, queue.pipeline) == (
+        "tagging",
+        "auto-tagging",
+        "app",
+        "auto-tagging",
+    )
+    assert (queue.concurrency, queue.rate_limit) == (3, RateLimit(max=20, per_ms=60_000))
+    assert (queue.attempts, queue.backoff) == (5, Backoff(type=BackoffType.FIXED, delay_ms=500, jitter=0.5))
+    assert (queue.budgets, queue.suspend) == (("arxiv",), True)
+    assert (queue.keep_completed, queue.keep_failed) == (7, 8)
+    assert queue.timeout_s == 91, "a timeout is rounded up, never down"
+
+
+def test_what_is_not_set_has_the_models_defaults() -> None:
+    queue = queue_settings(given("plain.yaml"), "default:1")
+    reference = QueueSettings(name="q", queue="q", pipeline="p", concurrency=1)
+    for field in ("prefix", "concurrency", "rate_limit", "budgets", "attempts", "backoff", "timeout_s", "suspend"):
+        assert getattr(queue, field) == getattr(reference, field), field
+    assert (queue.keep_completed, queue.keep_failed) == (reference.keep_completed, reference.keep_failed)
+    assert queue.template.image == "default:1"
+
+
+def test_the_seed_queues_of_the_cluster_are_those_of_the_laptop() -> None:
+    files = sorted((ROOT / "crds" / "queues").glob("*.yaml"))
+    bodies = [yaml.safe_load(file.read_text()) for file in files]
+    found = {queue.name: queue for queue in (queue_settings(known, "i") for known in bodies)}
+    assert found.keys() == {queue.name for queue in SEED_QUEUES}
+    for queue in SEED_QUEUES:
+        for field in ("queue", "prefix", "pipeline", "concurrency", "rate_limit", "attempts", "backoff"):
+            assert getattr(found[queue.name], field) == getattr(queue, field), (queue.name, field)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"concurrency": -1}, "spec.concurrency: Input should be greater than or equal to 0"),
+        ({"rateLimit": {"max": 1, "per": "soon"}}, "spec.rateLimit.per: it must be a duration such as 500ms"),
+        ({"rateLimit": {"max": 0, "per": "1s"}}, "spec.rateLimit.max: Input should be greater"),
+        ({"timeout": 600}, "spec.timeout: it must be a duration"),
+        ({"queue": ""}, "spec.queue"),
+        ({"runner": {"env": [{"name": "PAPERJOBS_RUN"}]}}, "spec.runner.env.0: variables that begin with PAPERJOBS_"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_remedy(spec: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(WrongSpec) as caught:
+        queue_settings(body(**spec), "i")
+    assert sentence in str(caught.value)
+
+
+def test_all_wrong_fields_are_named_together() -> None:
+    with pytest.raises(WrongSpec, match=r"spec\.concurrency.*; spec\.timeout"):
+        queue_settings(body(concurrency=-1, timeout="never"), "i")
+
+
+def test_a_served_queue_shows_its_numbers() -> None:
+    status = QueueStatus(
+        counts=Counts(waiting=3, delayed=4, failed=5),
+        live=1,
+        concurrency=2,
+        window_used=7,
+        rate_limit=RateLimit(max=10, per_ms=60_000),
+        next_start_at=NOW,
+        reason="WindowFull",
+        message="10 of 10 starts used",
+    )
+    shown = served_status(BODY, status, NOW)
+    assert (shown["active"], shown["rate"], shown["next"]) == ("1/2", "7/10 per 60s", "18:45:12Z")
+    assert (shown["waiting"], shown["delayed"], shown["failed"]) == (3, 4, 5)
+    assert (shown["reason"], shown["observedGeneration"]) == ("WindowFull", 4)
+    [ready] = shown["conditions"]
+    assert (ready["type"], ready["status"]) == ("Ready", "True")
+
+
+def test_a_queue_without_a_window_says_so_and_a_flowing_one_has_no_reason() -> None:
+    status = QueueStatus(counts=Counts(), live=0, concurrency=1, window_used=0, rate_limit=None)
+    shown = served_status(BODY, status, NOW)
+    assert (shown["rate"], shown["reason"], shown["next"]) == ("unlimited", None, None)
+
+
+def test_a_conditions_time_moves_only_with_its_status() -> None:
+    status = QueueStatus(counts=Counts(), live=0, concurrency=1, window_used=0, rate_limit=None)
+    known = {**BODY, "status": served_status(BODY, status, NOW)}
+    [ready] = served_status(known, status, NOW + 60_000)["conditions"]
+    assert ready["lastTransitionTime"] == "2026-11-23T18:45:12.345Z"
+    [conflict] = refused_status(known, "Conflict", "another is older", NOW + 60_000)["conditions"]
+    assert (conflict["status"], conflict["lastTransitionTime"]) == ("False", "2026-11-23T18:46:12.345Z")
+
+
+def test_a_queue_that_is_not_served_shows_no_stale_numbers() -> None:
+    shown = refused_status(BODY, "Conflict", "another is older", NOW)
+    assert {name for name, value in shown.items() if value is None} >= {"active", "rate", "waiting", "next"}
+    assert shown["reason"] == "Conflict"
