@@ -18,6 +18,10 @@ class RedisUnavailable(PaperJobsError):
     """Redis cannot be asked right now."""
 
 
+class RedisRefused(PaperJobsError):
+    """Redis answers, but its script fails on this one job: its hash was not written by BullMQ."""
+
+
 class ClusterUnavailable(PaperJobsError):
     """The cluster cannot be asked right now."""
 

@@ -88,7 +88,7 @@ class AnswerInvalid(Temporary):
     """Claude's answer did not have the agreed form."""
 
 
-class DatabaseUnavailable(Temporary):
+class DatabaseUnavailable(ServiceFailed):
     """The database cannot be used right now."""
 
 

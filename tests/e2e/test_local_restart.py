@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -41,7 +42,7 @@ async def _ends(state: Path) -> list[tuple[str, str]]:
     session = StateDir(state).session()
     assert session is not None
     async with redis.asyncio.Redis(host=session.redis_host, port=session.redis_port, decode_responses=True) as client:
-        events = await client.xrange(f"bull:{QUEUE}:events")
+        events: list[tuple[str, dict[str, str]]] = await client.xrange(f"bull:{QUEUE}:events")  # type: ignore[assignment]
     return sorted((event["jobId"], event["event"]) for _, event in events if event["event"] in ("completed", "failed"))
 
 
@@ -121,6 +122,23 @@ def _wait_until_all_are_stored(state: Path, local: Command) -> None:
         time.sleep(0.2)
 
 
+async def test_a_second_ctrl_c_does_not_wait_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with paperjobs(*_start(tmp_path)) as local:
+        local.wait_for("serving institution-extraction")
+        _enqueue(tmp_path, PAPERS[:1])
+        local.wait_for("started")
+        [run] = _live_runs(tmp_path)
+        # A run that does not listen: without the second signal this would take the whole grace.
+        os.kill(run.pid, signal.SIGSTOP)
+        local.interrupt()
+        local.wait_for("stopping")
+        asked = time.monotonic()
+        local.interrupt()
+        assert local.ended() == 130, local.output
+        assert time.monotonic() - asked < 4
+        await gone(run.pid)
+
+
 def test_a_second_session_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with paperjobs(*_start(tmp_path)) as local:
         local.wait_for("serving institution-extraction")
@@ -161,7 +179,6 @@ def test_reload_starts_again_when_the_code_changes_and_stops_in_order(tmp_path: 
     pytest.importorskip("watchfiles")
     with paperjobs(*_start(tmp_path), "--reload") as local:
         local.wait_for("serving institution-extraction")
-        Path(StateDir.__module__.replace(".", "/"))
         _touch_the_code()
         local.wait_for("the code changed")
         local.wait_for("serving institution-extraction", times=2)
@@ -170,7 +187,4 @@ def test_reload_starts_again_when_the_code_changes_and_stops_in_order(tmp_path: 
 
 
 def _touch_the_code() -> None:
-    import paperjobs
-
-    file = Path(paperjobs.__file__)
-    file.touch()
+    Path(__file__, "../../../operator/paperjobs/__init__.py").resolve().touch()

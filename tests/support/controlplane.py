@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,6 +112,12 @@ class ControlPlane:
         """Start the stopped API server again on the same port; returns when it is ready."""
         pytest.skip("KUBECONFIG names the cluster, and the tests must not stop that one's API server")
 
+    @contextmanager
+    def frozen_api_server(self) -> Iterator[None]:
+        """The API server accepts connections and answers nothing, as on a stuck machine."""
+        pytest.skip("KUBECONFIG names the cluster, and the tests must not stop that one's API server")
+        yield
+
 
 class _OwnControlPlane(ControlPlane):
     def __init__(self, folder: Path) -> None:
@@ -193,6 +200,15 @@ class _OwnControlPlane(ControlPlane):
 
     def stop_api_server(self) -> None:
         self._end("kube-apiserver")
+
+    @contextmanager
+    def frozen_api_server(self) -> Iterator[None]:
+        process = self._processes["kube-apiserver"]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         for name in reversed(PROGRAMS):

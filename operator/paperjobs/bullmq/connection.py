@@ -9,9 +9,9 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from paperjobs.errors import RedisUnavailable
+from paperjobs.errors import RedisRefused, RedisUnavailable
 from paperjobs.settings import RedisSettings
 
 COMMAND_TIMEOUT_S: Final = 10.0
@@ -46,5 +46,16 @@ async def ask(answer: Awaitable[Any], *, timeout_s: float = COMMAND_TIMEOUT_S) -
             return await answer
     except TimeoutError as error:
         raise RedisUnavailable(f"Redis did not answer within {timeout_s:.0f} s") from error
+    except ResponseError as error:
+        if _of_one_job(error):
+            raise RedisRefused(f"Redis: {error}") from error
+        raise RedisUnavailable(f"Redis: {type(error).__name__}: {error}") from error
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _of_one_job(error: ResponseError) -> bool:
+    """Whether a script stumbled over a job's data. Redis' own troubles (OOM, READONLY, MISCONF, …) start with a code in
+    capitals; plain "ERR" is cut off by redis-py."""
+    code = str(error).split(" ", 1)[0]
+    return type(error) is ResponseError and (code == "WRONGTYPE" or not code.isupper())

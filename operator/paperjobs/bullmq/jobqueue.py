@@ -93,7 +93,8 @@ class BullmqJobQueue:
         except ScriptRefused as refused:
             if refused.code not in (FAILED_CHILDREN, PENDING_CHILDREN):
                 return False
-            failed = Outcome(kind=OutcomeKind.NEVER, reason="FailedChildren", message=str(refused))
+            kind = OutcomeKind.NEVER if refused.code == FAILED_CHILDREN else OutcomeKind.FAILED
+            failed = Outcome(kind=kind, reason="UnfinishedChildren", message=str(refused))
             return await self.finish(job_id, claim, failed)
         return True
 

@@ -127,7 +127,10 @@ def queue_state(answer: list[Any]) -> QueueState:
 
 def _active(entry: list[str]) -> ActiveJob:
     job_id, claims, processed_by, lock, launched, made, progress = entry
-    ours = processed_by.startswith(TOKEN_PREFIX)
+    # A worker without a name leaves our `pb` in place when it claims the job after us; the launch we recorded then
+    # names an earlier claim.
+    superseded = launched.startswith(f"{processed_by}:") and launched != f"{processed_by}:{claims}"
+    ours = processed_by.startswith(TOKEN_PREFIX) and not superseded
     if ours and lock in ("", processed_by):
         state = LockState.OURS if lock else LockState.LOST
     else:
@@ -136,7 +139,7 @@ def _active(entry: list[str]) -> ActiveJob:
         id=job_id,
         claim=Claim(number=number(claims), token=processed_by),
         lock=state,
-        launched=bool(launched) and launched == processed_by,
+        launched=ours and launched == f"{processed_by}:{claims}",
         attempts_made=number(made),
         progress=progress or None,
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 
 from paperjobs.commands.local import announce, serve_until
+from paperjobs.errors import PaperJobsError
 from paperjobs.local.board import Board
 from paperjobs.local.offer import served_queues
 from paperjobs.local.sampling import Ended, sample_tasks, work_off
@@ -40,6 +41,10 @@ INTERRUPTED: Final = 130
 
 REAL_SERVICES: Final = ("REDIS_", "DATABASE_URL", "ARXIV_", "ADOBE_", "ANTHROPIC_", "AWS_", "ASANA_", "PAPERJOBS_")
 """What the demo takes out of the environment: it must not touch anybody's queue, database or bill."""
+
+
+class DemoTooSlow(PaperJobsError):
+    """The jobs have not all ended within three minutes."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -80,7 +85,10 @@ async def _demo(folder: Path, env: Mapping[str, str]) -> int:
                 work.cancel()
                 return INTERRUPTED
             seconds = time.monotonic() - started
-            ended = work.result()
+            try:
+                ended = work.result()
+            except TimeoutError:
+                raise DemoTooSlow from None
             results = await asyncio.to_thread(_stored, session.around.env["DATABASE_URL"])
     terminal.console.print(_table(results), crop=False)
     return _sum_up(ended, results, seconds, terminal)

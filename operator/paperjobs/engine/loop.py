@@ -31,12 +31,12 @@ RESYNC_MS: Final = 30_000
 LIVE_RESYNC_MS: Final = 10_000
 """While runs are live: their progress is shown, and pods that stay pending are."""
 
+MIRROR_EVERY_S: Final = 60.0
+"""The app may wipe its queue's meta (obliterate, removeGlobalConcurrency): our caps come back this soon."""
+
 FIRST_BACKOFF_S: Final = 0.5
 LAST_BACKOFF_S: Final = 10.0
 """Pauses after failed ticks, doubling from the first to the last."""
-
-SETTLE_TOGETHER: Final = 10
-"""Settle decisions carried out side by side: more in flight only makes the API server slower (facts: ten do)."""
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class QueueLoop:
         self._reporter = Reporter(queue=queue, cluster=cluster)
         self._draining = False
         self._mirrored: object = None
+        self._mirrored_at = 0.0
         self._wake = asyncio.Event()
         self._hungry = asyncio.Event()
 
@@ -118,10 +119,7 @@ class QueueLoop:
         snapshot = await self._observe(settings)
         # 2. Settle
         decisions = decide_settle(snapshot)
-        for batch in range(0, len(decisions), SETTLE_TOGETHER):
-            async with asyncio.TaskGroup() as group:
-                for decision in decisions[batch : batch + SETTLE_TOGETHER]:
-                    group.create_task(self._settler.settle(settings, decision))
+        await self._settler.settle_all(settings, decisions)
         if decisions:
             snapshot = await self._observe(settings)
         # 3. Admit
@@ -157,9 +155,9 @@ class QueueLoop:
 
     async def _mirror_limits(self, settings: QueueSettings) -> None:
         limits = (settings.concurrency, settings.rate_limit)
-        if limits != self._mirrored:
+        if limits != self._mirrored or time.monotonic() - self._mirrored_at > MIRROR_EVERY_S:
             await self._queue.mirror_limits(*limits)
-            self._mirrored = limits
+            self._mirrored, self._mirrored_at = limits, time.monotonic()
 
     async def _sleep(self, seconds: float) -> None:
         # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
@@ -181,13 +179,12 @@ class QueueLoop:
 
     def _tick_failed(self, error: Exception, *, first: bool) -> None:
         self._observer.tick_failed(self._settings, error)
-        causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
-        expected = all(isinstance(cause, PaperJobsError) for cause in causes)
+        expected = isinstance(error, PaperJobsError)
         if first or not expected:
             log.log(
                 logging.WARNING if expected else logging.ERROR,
                 "A tick failed, nothing is claimed until one works: %s",
-                "; ".join(f"{type(cause).__name__}: {cause}" for cause in causes),
+                f"{type(error).__name__}: {error}",
                 exc_info=None if expected else error,
                 extra={"action": "tick_failed", "queue": self._settings.queue},
             )

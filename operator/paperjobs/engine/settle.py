@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
 from paperjobs.engine.decide import Finish, Launch, Relock, Remove, Settlement, Vanished
 from paperjobs.engine.launch import Launcher
 from paperjobs.engine.observer import EngineObserver
+from paperjobs.errors import RedisRefused
 from paperjobs.model import ActiveJob, Outcome, OutcomeKind, QueueSettings
 from paperjobs.ports import Cluster, JobQueue
 
 DEFAULT_HOLD_MS: Final = 30_000
 """A hold when the external service did not say how long: arXiv's own advice for a missing Retry-After."""
 
+SETTLE_TOGETHER: Final = 10
+"""Decisions carried out side by side: more in flight only makes the API server slower."""
+
 MAX_HOLD_MS: Final = 3_600_000
 """An hour: a longer Retry-After is more likely wrong than meant."""
+
+log = logging.getLogger(__name__)
 
 CANCELLED: Final = Outcome(
     kind=OutcomeKind.NEVER, reason="Cancelled", message="cancelled: the job's PaperJob was deleted"
@@ -33,6 +42,33 @@ class Settler:
     cluster: Cluster
     launcher: Launcher
     observer: EngineObserver
+
+    async def settle_all(self, settings: QueueSettings, decisions: Sequence[Settlement]) -> None:
+        """Carry out decisions, side by side but for those about one job. One unreadable job does not stop the others.
+
+        Raises the first error that concerns them all.
+        """
+        chains: dict[str, list[Settlement]] = {}
+        for decision in decisions:
+            subject = decision.run.job_id if isinstance(decision, Remove) else decision.job.id
+            chains.setdefault(subject, []).append(decision)
+        together = asyncio.Semaphore(SETTLE_TOGETHER)
+
+        async def carry_out(chain: list[Settlement]) -> None:
+            async with together:
+                for decision in chain:
+                    await self.settle(settings, decision)
+
+        results = await asyncio.gather(*map(carry_out, chains.values()), return_exceptions=True)
+        for job_id, result in zip(chains, results, strict=True):
+            if isinstance(result, RedisRefused):
+                log.error(
+                    "A job cannot be settled and keeps its slot; remove it from the queue: %s",
+                    result,
+                    extra={"action": "settle_refused", "queue": settings.queue, "job": job_id},
+                )
+            elif result is not None:
+                raise result
 
     async def settle(self, settings: QueueSettings, decision: Settlement) -> None:
         """Carry out one decision. Raises the ports' errors; what was done before stays done."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -202,7 +203,7 @@ class Elector:
     def _spec(self, *, transitions: int, acquired: str) -> Json:
         return {
             "holderIdentity": self._identity,
-            "leaseDurationSeconds": round(self._seconds),
+            "leaseDurationSeconds": math.ceil(self._seconds),
             "acquireTime": acquired,
             "renewTime": acquired,
             "leaseTransitions": transitions,

@@ -22,7 +22,8 @@ WATCH_SECONDS: Final = 60
 """How long one watch lasts: also bounds how long a connection that died without a word goes unnoticed."""
 
 BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0)
-"""Waits after consecutive failures; the last one repeats. Short: an engine without sight starts nothing."""
+"""From one try to the next after consecutive failures; the last one repeats. Short: an engine without sight starts
+nothing. The first also keeps a server that ends every watch at once from being asked without a pause."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,24 +61,28 @@ class Watch:
         """List and watch until cancelled; failures are logged once each time they begin, and tried again."""
         failures = 0
         while True:
+            begun = _now()
             try:
-                if not self._version or _now() >= self._resync_at:
+                if not self._version or begun >= self._resync_at:
                     await self._list()
                 await self._follow()
                 failures = 0
-                continue
             except Gone:
                 logger.info("The watch of %s is too far behind; listing again", self._resource.plural)
                 self._version = ""
             except (ClusterUnavailable, Refused) as error:
-                # From here on, what the cache says may be old: nothing may be decided on it.
-                self.synced = False
-                if isinstance(error, Refused):
-                    self._version = ""
-                if failures == 0:
-                    logger.warning("Cannot watch %s: %s", self._resource.plural, error)
                 failures += 1
-            await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0)
+                self._lost_sight(error, first=failures == 1)
+            pause = BACKOFF_SECONDS[min(max(failures, 1), len(BACKOFF_SECONDS)) - 1]
+            await asyncio.sleep(max(0.0, begun + pause - _now()))
+
+    def _lost_sight(self, error: Exception, *, first: bool) -> None:
+        # From here on, what the cache says may be old: nothing may be decided on it.
+        self.synced = False
+        if isinstance(error, Refused):
+            self._version = ""
+        if first:
+            logger.warning("Cannot watch %s: %s", self._resource.plural, error)
 
     async def _list(self) -> None:
         found: dict[str, Json] = {}

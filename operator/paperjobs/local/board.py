@@ -51,7 +51,8 @@ class Board:
         """Say it once, until the queue works again."""
         if queue.name not in self._failing:
             self._failing.add(queue.name)
-            self._say(f"{queue.queue}: nothing is started until this is mended: {error}")
+            causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+            self._say(f"{queue.queue}: nothing is started until this is mended: {'; '.join(map(str, causes))}")
 
     def launched(self, queue: QueueSettings, job: Job, run: str) -> None:
         """Say what starts."""

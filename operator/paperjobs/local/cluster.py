@@ -112,9 +112,16 @@ class LocalCluster:
         self._stopping = True
         for live in self._live.values():
             self._ask_to_leave(live, grace_s)
-        while self._live:
-            self._left.clear()
-            await self._left.wait()
+        try:
+            while self._live:
+                self._left.clear()
+                await self._left.wait()
+        except asyncio.CancelledError:
+            # Whoever cannot wait gets what a killed session leaves: the next one gives these jobs back.
+            for live in self._live.values():
+                if live.process is not None:
+                    _signal_group(live.process, signal.SIGKILL)
+            raise
 
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
         """Every run of the queue."""

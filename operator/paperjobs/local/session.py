@@ -37,9 +37,8 @@ class LocalSession:
     """A session that is up."""
 
     around: Surroundings
+    """What it uses, for those who use it too."""
     board: Board
-    engine: Engine
-    cluster: LocalCluster
     queues: Mapping[str, BullmqJobQueue]
     engine_task: asyncio.Task[None]
 
@@ -121,8 +120,6 @@ async def local_session(
                 yield LocalSession(
                     around=around,
                     board=board,
-                    engine=engine,
-                    cluster=cluster,
                     queues=opened,
                     engine_task=engine_task,
                 )

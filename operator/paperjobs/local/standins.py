@@ -17,7 +17,7 @@ REAL: Final = {
     "arxiv": ("ARXIV_CONTACT", "ARXIV_API_URL"),
     "adobe": ("ADOBE_CLIENT_ID", "ADOBE_CLIENT_SECRET"),
     "anthropic": ("ANTHROPIC_API_KEY",),
-    "s3": ("AWS_S3_BUCKET",),
+    "s3": ("AWS_S3_BUCKET", "PAPERJOBS_STORAGE_DIR"),
     "asana": ("ASANA_API_KEY",),
 }
 """A service is real when one of these is set. arXiv has no keys; it asks programs to say whose they are, so whoever

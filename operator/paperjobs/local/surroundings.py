@@ -63,8 +63,9 @@ async def surroundings(
         await _upgrade_database(state, env)
         if played is not None:
             env |= await played.env()
-        for service in REAL:
-            places[service] = "stand-in" if played is not None and service in played.names else "real"
+        names = played.names if played is not None else frozenset()
+        places["stand-ins"] = ", ".join(service for service in REAL if service in names) or "none"
+        places["real services"] = ", ".join(service for service in REAL if service not in names) or "none"
         _check(env)
         yield Surroundings(redis=redis, env=env, places=places, services=services)
 

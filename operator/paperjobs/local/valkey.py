@@ -20,9 +20,6 @@ USUAL_PORT: Final = 6379
 START_S: Final = 30.0
 """Reading a long append-only file back takes seconds; more than this is a fault."""
 
-INFO_LINES: Final = 12
-"""Enough of `INFO server` to hold the process id; it has some 30 lines."""
-
 TRIES: Final = 3
 """A port that is free when we look may be taken when Valkey binds it; three times in a row is something else."""
 
@@ -97,8 +94,10 @@ async def _ready(service: Service, port: int) -> bool:
                     # While it reads its file it answers -LOADING; and another server may have been quicker to bind.
                     writer.write(b"PING\r\nINFO server\r\n")
                     if (await reader.readline()).startswith(b"+PONG"):
-                        own = b"process_id:%d\r\n" % service.process.pid
-                        return own in [await reader.readline() for _ in range(INFO_LINES)]
+                        line = b"+PONG"
+                        while line and not line.startswith(b"process_id:"):
+                            line = await reader.readline()
+                        return line.strip() == b"process_id:%d" % service.process.pid
                 finally:
                     writer.close()
                     await writer.wait_closed()

@@ -70,8 +70,8 @@ class Arxiv:
         for attempt in range(EMPTY_FEED_TRIES):
             if attempt:
                 self._deadline.sleep(EMPTY_FEED_PAUSE_S)
-            body = with_patience(lambda: self._get(url), deadline=self._deadline)
-            if (paper := read_feed(body, wanted)) is not None:
+            paper = with_patience(lambda: read_feed(self._get(url), wanted), deadline=self._deadline)
+            if paper is not None:
                 return paper
         raise PaperUnknown(f"arXiv has no paper {wanted}; look at {wanted.abs_url} and correct the job's arxivUrl")
 

@@ -56,7 +56,9 @@ def read_feed(body: bytes, wanted: ArxivId) -> PaperMetadata | None:
         address = _text(entry, f"{_ATOM}id")
         if "/api/errors" in address:
             reason = _text(entry, f"{_ATOM}summary")[:200]
-            raise PaperUnknown(f"arXiv does not accept the identifier {wanted}: {reason}")
+            if "incorrect id" in reason.lower():
+                raise PaperUnknown(f"arXiv does not accept the identifier {wanted}: {reason}")
+            raise ServiceFailed(f"arXiv answered with an error: {reason}")
         found = _identifier(address)
         if found is not None and found.base == wanted.base and wanted.version in (None, found.version):
             return _metadata(entry, found)

@@ -8,6 +8,7 @@ permit serving its PDFs.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,8 +73,8 @@ class FolderStorage:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(source.read_bytes())
+            with source.open("rb") as content, tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                shutil.copyfileobj(content, file)
             os.replace(file.name, path)
         except OSError as error:
             raise ServiceRefused(f"PAPERJOBS_STORAGE_DIR cannot be written ({error.strerror})") from None
@@ -81,7 +82,7 @@ class FolderStorage:
     def get(self, key: str, target: Path) -> bool:
         """Write the file into `target`; False when there is none."""
         try:
-            target.write_bytes((self._folder / key).read_bytes())
+            shutil.copyfile(self._folder / key, target)
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -26,7 +26,9 @@ def open_engine(url: str) -> Engine:
         pool_size=1,
         max_overflow=1,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, "application_name": "paperjobs-runner"},
+        hide_parameters=True,
+        # No prepared statements: they do not survive a connection pooler such as PgBouncer.
+        connect_args={"connect_timeout": 10, "application_name": "paperjobs-runner", "prepare_threshold": None},
     )
 
 
@@ -54,7 +56,10 @@ def translated() -> Iterator[None]:
 def _sqlite(url: str) -> Engine:
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
-        url, connect_args={"timeout": BUSY_S}, execution_options={"schema_translate_map": {SCHEMA: None}}
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_S},
+        execution_options={"schema_translate_map": {SCHEMA: None}},
     )
 
     @event.listens_for(engine, "connect")

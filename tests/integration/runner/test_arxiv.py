@@ -104,10 +104,6 @@ def test_a_fault_that_passes_costs_nothing_but_time(
     arxiv: Arxiv, server: LoopbackServer[ArxivStandin], kind: str, slept: list[float]
 ) -> None:
     server.fault(kind, times=1, path="/api/query")
-    if kind == "garbage":  # a page where a feed should be is not a fault of the connection
-        with pytest.raises(ServiceFailed, match="not an Atom feed"):
-            arxiv.metadata(PAPER)
-        return
     assert arxiv.metadata(PAPER).id.base == PAPER.base
     assert slept == [1.0]
 

@@ -100,6 +100,12 @@ def test_a_trouble_is_told_once_until_the_queue_works_again(board: Board, said: 
     assert "Redis: refused" in said[0]
 
 
+def test_troubles_of_jobs_settled_together_are_all_told(board: Board, said: list[str]) -> None:
+    board.tick_failed(QUEUE, ExceptionGroup("unhandled", [RedisUnavailable("Redis: refused"), ValueError("odd")]))
+
+    assert said[0].endswith("mended: Redis: refused; odd")
+
+
 def test_a_row_has_the_words_of_kubectl_get_paperqueues() -> None:
     assert queue_row(QUEUE, STATUS, 3_000) == (
         "institution-extraction",

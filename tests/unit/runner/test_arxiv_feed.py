@@ -50,6 +50,8 @@ def test_an_error_entry_is_passed_on_in_arxivs_words() -> None:
     )
     with pytest.raises(PaperUnknown, match="incorrect id format"):
         read_feed(feed(error), WANTED)
+    with pytest.raises(ServiceFailed, match="max_results too large"):
+        read_feed(feed(error.replace("incorrect id format", "max_results too large")), WANTED)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """Which links name a paper on arXiv, and which only look as if they did."""
 
+from string import ascii_lowercase, digits
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paperjobs_runner.arxiv_id import ArxivId, ArxivIdError, parse_arxiv_id, parse_arxiv_link
 
@@ -111,3 +115,16 @@ def test_an_old_identifier_is_squashed_for_file_names() -> None:
     assert paper.squashed == "math_0611800"
     assert str(paper) == "math/0611800v2"
     assert paper.abs_url == "https://arxiv.org/abs/math/0611800v2"
+
+
+LINKS = st.text(alphabet="arxiv.org:/@%#?[]\\2301v5 ").map("https://arxiv.org/abs/".__add__)
+
+
+@given(st.text() | LINKS | st.from_regex(r"https?://\S+"))
+def test_any_text_is_either_a_canonical_paper_or_refused(text: str) -> None:
+    try:
+        paper = parse_arxiv_link(text)
+    except ArxivIdError:
+        return
+    assert parse_arxiv_id(str(paper)) == paper
+    assert set(paper.base) <= set(ascii_lowercase + digits + "-./")

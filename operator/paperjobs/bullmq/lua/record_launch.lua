@@ -8,7 +8,7 @@ if fields[1] ~= ARGV[2] or fields[2] ~= ARGV[3] then
 end
 for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
   if id == ARGV[1] then
-    redis.call("HSET", KEYS[1], "pjl", ARGV[2])
+    redis.call("HSET", KEYS[1], "pjl", ARGV[2] .. ":" .. ARGV[3])
     return 1
   end
 end

@@ -9,7 +9,6 @@ writing the same findings again changes nothing but a timestamp.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from paperjobs_runner.payload import PaperPayload, parse_payload
 from paperjobs_runner.pipelines.context import RunContext
 from paperjobs_runner.pipelines.institution_extraction import prompt
 from paperjobs_runner.pipelines.institution_extraction.answer import InstitutionsAnswer
+from paperjobs_runner.pipelines.institution_extraction.record import Record
 from paperjobs_runner.pipelines.institution_extraction.verify import verify
 from paperjobs_runner.services.ahead import import_ahead
 from paperjobs_runner.services.arxiv import Arxiv
@@ -24,7 +24,7 @@ from paperjobs_runner.services.arxiv_feed import PaperMetadata
 from paperjobs_runner.services.claude import ask
 from paperjobs_runner.services.paper_text import PaperText, paper_text
 from paperjobs_runner.services.storage import Storage, open_storage, storage_key
-from paperjobs_runner.store.findings import Findings, PaperFacts, Provenance
+from paperjobs_runner.store.findings import Findings, Provenance
 
 MAX_NAMES: Final = 20
 """Institutions named in the job's return value; the rest is in the database."""
@@ -40,7 +40,7 @@ def run(context: RunContext) -> Mapping[str, Any]:
         import_ahead("anthropic")
         context.tell(f"{paper.id}: {paper.title[:120]} ({len(paper.authors)} authors)")
         context.step(15, "opening the database")
-        results = _Results(context)
+        record = Record(context)
         context.step(20, "fetching the PDF")
         storage = open_storage(context.settings.storage, context.deadline)
         pdf = _pdf(context, arxiv, storage, paper)
@@ -50,7 +50,7 @@ def run(context: RunContext) -> Mapping[str, Any]:
     context.step(60, "asking Claude for the institutions")
     findings, provenance = _findings(context, paper, text)
     context.step(90, "storing the result")
-    newer = results.write(payload, paper, findings, provenance)
+    newer = record.write(payload, paper, findings, provenance)
     context.step(100, "done")
     return _summary(context, payload, paper, findings, newer)
 
@@ -89,54 +89,6 @@ def _findings(context: RunContext, paper: PaperMetadata, text: PaperText) -> tup
         output_tokens=answer.output_tokens,
     )
     return findings, provenance
-
-
-class _Results:
-    """The database, checked and told of this run when it is opened."""
-
-    def __init__(self, context: RunContext) -> None:
-        from paperjobs_runner.store.fence import begin_run
-        from paperjobs_runner.store.revision import require_revision
-        from paperjobs_runner.store.session import open_engine, transaction
-
-        self._assignment = context.assignment
-        self._engine = open_engine(context.settings.database_url)
-        with transaction(self._engine) as connection:
-            require_revision(connection)
-            self._generation = begin_run(connection, self._assignment, datetime.now(UTC))
-        # Minutes pass before the result is written; an idle connection would only be in the server's way.
-        self._engine.dispose()
-
-    def write(
-        self, payload: PaperPayload, paper: PaperMetadata, findings: Findings, provenance: Provenance
-    ) -> int | None:
-        """Store everything in one transaction; returns the newer version that is stored already, if there is one."""
-        from paperjobs_runner.store.session import transaction
-        from paperjobs_runner.store.write import write_findings
-
-        facts = PaperFacts(
-            paper_id=payload.paper_id,
-            arxiv_id=paper.id,
-            title=paper.title,
-            abstract=paper.abstract,
-            primary_category=paper.primary_category,
-            doi=paper.doi,
-            published_at=paper.published,
-            updated_at=paper.updated,
-        )
-        try:
-            with transaction(self._engine) as connection:
-                return write_findings(
-                    connection,
-                    assignment=self._assignment,
-                    generation=self._generation,
-                    paper=facts,
-                    findings=findings,
-                    provenance=provenance,
-                    now=datetime.now(UTC),
-                )
-        finally:
-            self._engine.dispose()
 
 
 def _summary(
