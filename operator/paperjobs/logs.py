@@ -48,8 +48,9 @@ def configure_logs(level: LogLevel, form: LogFormat, stream: TextIO | None = Non
         logging.getLogger(library).setLevel(logging.WARNING)
     # Says at each start that signals are not handled in a thread, which is meant so.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
-    # Says every second that the API server is away; our own watch says it once.
-    logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)
+    # Say every second that the API server is away; our own watch says it once.
+    for talkative in ("kopf._cogs.clients", "kopf._core.reactor.observation"):
+        logging.getLogger(talkative).setLevel(logging.CRITICAL)
 
 
 class JsonFormatter(logging.Formatter):

@@ -15,6 +15,9 @@ from typing import Any, Final
 TERMINATION_MESSAGE_LIMIT: Final = 4096
 """Bytes the kubelet keeps of a container's termination message (Kubernetes: `terminationMessagePath`)."""
 
+MESSAGE_LIMIT: Final = 1500
+"""Characters of a report's message: one sentence for a person, with room for what was found instead."""
+
 PAYLOAD_LIMIT: Final = 32 * 1024
 """Bytes of payload carried in the pod's environment; a larger one is read from the BullMQ job.
 
@@ -129,7 +132,10 @@ class Report:
     """With RATE_LIMITED: how long the external service asked to wait."""
 
     def encode(self) -> bytes:
-        """JSON of at most `TERMINATION_MESSAGE_LIMIT` bytes: the message is shortened, then the result left out."""
+        """JSON of at most `TERMINATION_MESSAGE_LIMIT` bytes: the message is shortened, then the result left out.
+
+        Raises ValueError for a result that is no JSON (NaN, Infinity), TypeError for one that holds other objects.
+        """
         fields: dict[str, Any] = {
             "result": self.result,
             "errorType": self.error_type,
@@ -137,23 +143,25 @@ class Report:
             "retryAfterMs": self.retry_after_ms,
         }
         fields = {name: value for name, value in fields.items() if value is not None}
+        if self.message is not None:
+            fields["message"] = _cut(self.message, MESSAGE_LIMIT)
+        if self.error_type is not None:
+            fields["errorType"] = _cut(self.error_type, 100)
         encoded = _compact(fields)
-        if len(encoded) > TERMINATION_MESSAGE_LIMIT and self.message is not None:
-            fields["message"] = self.message[: max(200, len(self.message) // 8)][:1000] + " … (shortened)"
-            encoded = _compact(fields)
-        if len(encoded) > TERMINATION_MESSAGE_LIMIT and self.result is not None:
-            fields["result"] = {"truncated": True}
+        if len(encoded) > TERMINATION_MESSAGE_LIMIT:
+            # Half of the room for the message, where JSON writes a character as up to twelve bytes, half for the result.
+            fields["message"] = _cut(self.message or "", TERMINATION_MESSAGE_LIMIT // 2 // 12)
             encoded = _compact(fields)
         if len(encoded) > TERMINATION_MESSAGE_LIMIT:
-            encoded = _compact({"message": "the run's report was too large"})
+            encoded = _compact(fields | {"result": {"truncated": True}})
         return encoded
 
     @classmethod
     def decode(cls, text: str) -> Report | None:
         """Read a termination message; None when it is not one of ours (a crash, a foreign image)."""
         try:
-            fields = json.loads(text)
-        except ValueError:
+            fields = json.loads(text, parse_constant=_no_json)
+        except (ValueError, RecursionError):
             return None
         if not isinstance(fields, dict):
             return None
@@ -167,7 +175,15 @@ class Report:
 
 
 def _compact(fields: Mapping[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + " … (shortened)"
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _text(value: object) -> str | None:

@@ -178,9 +178,9 @@ async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
 
     code, metrics = replica.get("/metrics")
     writes = re.findall(
-        r'paperjobs_api_requests_total{code="20.",resource="(paper)?jobs",verb="(?!get|watch).*} 1', metrics
+        r'api_requests_total{code="20.",resource="(?:paper)?jobs",verb="(?:p|d)[a-z]+"} ([0-9])', metrics
     )
-    assert len(writes) == 3  # the PaperJob, the Job, the end; it ran too shortly to be shown as running
+    assert 3 <= sum(map(int, writes)) <= 4  # PaperJob, Job, perhaps "running", "ended"; its deletion would be the fifth
     assert code == 200
     assert 'paperjobs_runs_settled_total{outcome="completed",queue="institutions",reason="Completed"} 1.0' in metrics
     assert "paperjobs_leading 1.0" in metrics
@@ -285,7 +285,8 @@ async def test_the_operator_survives_an_api_server_that_is_away(
     await asyncio.sleep(8)  # long enough to lose the lease
     assert replica.get("/livez")[0] == 200
     control_plane.start_api_server()
-    until(lambda: phases(kubectl) == ["Completed"], 30)
+    replica.wait_for("launched", 10)
+    until(lambda: phases(kubectl) == ["Completed"], 60)  # the Job controller itself takes its time to come back
     assert replica.process.poll() is None
 
 

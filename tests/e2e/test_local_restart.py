@@ -170,7 +170,7 @@ def test_a_job_that_can_never_succeed_fails_after_one_attempt_with_words_for_a_w
         assert local.ended() == 0, local.output
 
     assert refused.returncode == 1
-    assert "failed after 1 attempts" in refused.stderr
+    assert "failed after 1 attempt:" in refused.stderr
     assert "arxiv" in refused.stderr.lower()
     assert "Traceback" not in local.output
 

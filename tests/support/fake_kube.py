@@ -11,13 +11,15 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from paperjobs.kube.login import Login
 
 Json = dict[str, Any]
+
+COLLECTIONS: Final = frozenset({"jobs", "pods", "leases", "things", "paperqueues", "paperjobs", "apibudgets"})
 
 
 class FakeKube:
@@ -37,7 +39,7 @@ class FakeKube:
         self.oldest = 0
         """Watches from an earlier version are told that it is gone."""
         self._version = 100
-        self._history: list[tuple[int, str, Json]] = []
+        self._history: list[tuple[int, str, str, Json]] = []
         self._news = asyncio.Condition()
         self._streams: dict[int, web.Request] = {}
 
@@ -56,7 +58,7 @@ class FakeKube:
         body = self.objects.pop(path)
         body = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self._version)}}
         if not silently:
-            self._history.append((self._version, "DELETED", body))
+            self._history.append((self._version, path, "DELETED", body))
             await self._ring()
 
     async def cut(self) -> None:
@@ -110,7 +112,7 @@ class FakeKube:
         known = self.objects.get(path)
         if request.method == "POST":
             return await self._create(f"{path}/{body['metadata']['name']}", body)
-        if request.method == "GET" and path.rsplit("/", 1)[-1] in {"jobs", "pods", "leases", "things"}:
+        if request.method == "GET" and path.rsplit("/", 1)[-1] in COLLECTIONS:
             return self._list(request)
         if known is None:
             return _status(404, "NotFound", f"{path} not found")
@@ -152,9 +154,10 @@ class FakeKube:
         try:
             async with asyncio.timeout(float(request.query["timeoutSeconds"])):
                 while True:
-                    for version, kind, body in [entry for entry in self._history if entry[0] > since]:
-                        await response.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
+                    for version, path, kind, body in [entry for entry in self._history if entry[0] > since]:
                         since = version
+                        if path.startswith(f"{request.path}/"):
+                            await response.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
                     async with self._news:
                         await self._news.wait()
         except TimeoutError:
@@ -163,7 +166,7 @@ class FakeKube:
             del self._streams[id(request)]
 
     async def _publish(self, kind: str, path: str) -> None:
-        self._history.append((self._version, kind, self.objects[path]))
+        self._history.append((self._version, path, kind, self.objects[path]))
         await self._ring()
 
     async def _ring(self) -> None:

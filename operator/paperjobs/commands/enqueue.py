@@ -55,7 +55,8 @@ async def _enqueue(arguments: argparse.Namespace, redis: RedisSettings) -> int:
             sys.stdout.write(f"{state.returnvalue or 'null'}\n")
             return 0
         case JobPhase.FAILED:
-            return _complain(f"job {job_id} failed after {state.attempts_made} attempts: {state.failed_reason}")
+            attempts = "1 attempt" if state.attempts_made == 1 else f"{state.attempts_made} attempts"
+            return _complain(f"job {job_id} failed after {attempts}: {state.failed_reason}")
         case _:
             return _complain(f"job {job_id} was removed from its queue")
 

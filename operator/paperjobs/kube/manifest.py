@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from paperjobs.kube import names
 from paperjobs.kube.text import bounded_id
-from paperjobs.model import LAUNCH_MARGIN_S, Job, QueueSettings
+from paperjobs.model import TERMINATION_GRACE_S, Job, QueueSettings
 from paperjobs_runner.contract import Assignment
 
 USER: Final = 10001
@@ -117,7 +117,7 @@ def _pod(settings: QueueSettings, assignment: Assignment) -> dict[str, Any]:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": LAUNCH_MARGIN_S,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_S,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,

@@ -26,6 +26,7 @@ class StatusWriter:
         self._wanted: dict[str, Json] = {}
         self._not_before: dict[str, float] = {}
         self._news = asyncio.Event()
+        self._failing = False
 
     def show(self, name: str, status: Json) -> None:
         """Have a status written as soon as its turn comes; a newer one takes its place."""
@@ -61,8 +62,11 @@ class StatusWriter:
             return
         try:
             written = await self._write(name, status)
+            self._failing = False
         except (ClusterUnavailable, LaunchRefused) as error:
-            logger.warning("The status of %s cannot be written: %s", name, error)
+            if not self._failing:  # once, not on every try
+                logger.warning("The status of %s cannot be written, trying again: %s", name, error)
+            self._failing = True
             self._wanted.setdefault(name, status)
             written = True
         if written:

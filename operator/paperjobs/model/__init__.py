@@ -1,0 +1,46 @@
+"""The words of the design as frozen values: settings, jobs, claims, runs, outcomes, and what people are shown.
+
+Times are Unix milliseconds of the Redis server's clock unless a name says otherwise: one clock decides every limit.
+"""
+
+from __future__ import annotations
+
+from paperjobs.model.job import ActiveJob, Claim, Counts, Job, LockState, QueueState, paperjob_name, run_name
+from paperjobs.model.run import Outcome, OutcomeKind, Run, RunPhase
+from paperjobs.model.settings import (
+    RELOCK_MARGIN_MS,
+    TERMINATION_GRACE_S,
+    Backoff,
+    BackoffType,
+    QueueSettings,
+    RateLimit,
+    RunnerTemplate,
+)
+from paperjobs.model.status import JobPhase, JobState, JobStatus, PaperJobView, QueueStatus
+
+__all__ = [
+    "RELOCK_MARGIN_MS",
+    "TERMINATION_GRACE_S",
+    "ActiveJob",
+    "Backoff",
+    "BackoffType",
+    "Claim",
+    "Counts",
+    "Job",
+    "JobPhase",
+    "JobState",
+    "JobStatus",
+    "LockState",
+    "Outcome",
+    "OutcomeKind",
+    "PaperJobView",
+    "QueueSettings",
+    "QueueState",
+    "QueueStatus",
+    "RateLimit",
+    "Run",
+    "RunPhase",
+    "RunnerTemplate",
+    "paperjob_name",
+    "run_name",
+]

@@ -1,0 +1,111 @@
+"""A job as Redis holds it, and its claims."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from paperjobs.model.settings import QueueSettings
+from paperjobs_runner.contract import PAYLOAD_LIMIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One claim of a job: BullMQ's claim counter (`ats`) and the lock token, which no other claim has."""
+
+    number: int
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A claimed BullMQ job, as much of it as launching needs."""
+
+    id: str
+    name: str
+    claim: Claim
+    attempts_made: int
+    data: str
+    """The payload as the producer's JSON text; untrusted."""
+    deferred_failure: str | None = None
+    """Why this job must be failed instead of run (BullMQ: a failed child, too many stalls)."""
+
+    @property
+    def payload(self) -> str | None:
+        """The payload when it may travel in the pod's environment; None when the runner must read it from the job."""
+        return self.data if len(self.data.encode("utf-8", "surrogatepass")) <= PAYLOAD_LIMIT else None
+
+
+def run_name(settings: QueueSettings, job_id: str, claim: Claim) -> str:
+    """The one name of a claim's run: the same on every replica, different for every claim.
+
+    The token is part of it because `ats` starts again from 1 when a job is removed and added under its old id, or
+    retried with `resetAttemptsStarted`; a run of that earlier life must not be adopted.
+    """
+    return f"{settings.name[:40]}-{_digest(settings.prefix, settings.queue, job_id, str(claim.number), claim.token)}"
+
+
+def paperjob_name(settings: QueueSettings, job_id: str) -> str:
+    """The name of the PaperJob that shows a job from Redis; one for all attempts."""
+    return f"{settings.name[:40]}-{_digest(settings.prefix, settings.queue, job_id)}"
+
+
+def _digest(*parts: str) -> str:
+    joined = "\x00".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(joined).hexdigest()[:12]
+
+
+class LockState(StrEnum):
+    """Who holds the lock of an active job."""
+
+    OURS = "ours"
+    LOST = "lost"
+    """Ours by the job's own record, but the lock key is gone."""
+    FOREIGN = "foreign"
+    """A BullMQ worker that is not PaperJobs claimed this job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActiveJob:
+    """A job in BullMQ's active list."""
+
+    id: str
+    claim: Claim
+    lock: LockState
+    launched: bool
+    """Its run was created: recorded beside the job after the Job object existed."""
+    attempts_made: int
+    progress: str | None = None
+    """BullMQ progress as JSON text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Jobs of a queue by BullMQ state; `waiting` includes prioritized jobs."""
+
+    waiting: int = 0
+    delayed: int = 0
+    active: int = 0
+    completed: int = 0
+    failed: int = 0
+    waiting_children: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueState:
+    """One consistent reading of a queue in Redis, made by one script."""
+
+    now: int
+    active: tuple[ActiveJob, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    paused: bool = False
+    next_delayed_at: int | None = None
+    window_used: int = 0
+    """Starts reserved in the window that ends now."""
+    window_opens_at: int | None = None
+    """When the next start may be reserved; None when one may be now."""
+    held_until: int | None = None
+    """A 429's hold on this queue."""
+    app_concurrency: int | None = None
+    """A concurrency that the web app itself set on the queue (setGlobalConcurrency)."""

@@ -1,0 +1,65 @@
+"""A run as the cluster shows it, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class RunPhase(StrEnum):
+    """Where a run stands. Every phase but ENDED holds a slot."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    TERMINATING = "Terminating"
+    ENDED = "Ended"
+
+
+class OutcomeKind(StrEnum):
+    """What a run's end means for its job."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """Counts as an attempt."""
+    NEVER = "never"
+    """Fails for good at once (BullMQ: UnrecoverableError)."""
+    RATE_LIMITED = "rate-limited"
+    """Returns to its queue; no attempt is lost; the queue is held."""
+    DISRUPTED = "disrupted"
+    """Returns to its queue; no attempt is lost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended, in the words that reach BullMQ and the PaperJob."""
+
+    kind: OutcomeKind
+    reason: str
+    """CamelCase, for people and metrics: Completed, OOMKilled, DeadlineExceeded, an error class …"""
+    message: str = ""
+    result: Mapping[str, Any] | None = None
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as the cluster shows it: one Kubernetes Job with its pod, or one local process."""
+
+    name: str
+    job_id: str
+    claim: int
+    attempt: int
+    phase: RunPhase
+    outcome: Outcome | None = None
+    """Set when the phase is ENDED."""
+    created_at: int = 0
+    started_at: int | None = None
+    ended_at: int | None = None
+    waiting_for: str = ""
+    """Why a pending run does not start: ImagePullBackOff, Unschedulable …"""
+
+    @property
+    def live(self) -> bool:
+        return self.phase is not RunPhase.ENDED

@@ -1,0 +1,84 @@
+"""What the infra team sets: a queue's limits, its retries, and its runner's pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+RELOCK_MARGIN_MS: Final = 120_000
+"""How much longer than its run a claim's lock lives: image pulls are inside the deadline, pod deletion is not."""
+
+TERMINATION_GRACE_S: Final = 30
+"""Grace that a run's own clean-up gets between its deadline and its pod's end (terminationGracePeriodSeconds)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """The window: at most `max` starts in any interval of `per_ms` milliseconds."""
+
+    max: int
+    per_ms: int
+
+
+class BackoffType(StrEnum):
+    """BullMQ's built-in backoff strategies."""
+
+    FIXED = "fixed"
+    EXPONENTIAL = "exponential"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """How long a failed job waits before its next attempt, in BullMQ's terms (`delay` in ms, `jitter` from 0 to 1)."""
+
+    type: BackoffType
+    delay_ms: int
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerTemplate:
+    """What the infra team sets of the runner's pod. Mappings are plain Kubernetes JSON, passed on as they are."""
+
+    image: str = "paperjobs-runner:latest"
+    image_pull_policy: str | None = None
+    service_account: str | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    env: tuple[Mapping[str, Any], ...] = ()
+    env_from: tuple[Mapping[str, Any], ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    priority_class: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueSettings:
+    """One queue as its `PaperQueue` sets it. `name` is the object's name (DNS-1123), `queue` BullMQ's."""
+
+    name: str
+    queue: str
+    pipeline: str
+    prefix: str = "bull"
+    concurrency: int
+    rate_limit: RateLimit | None = None
+    budgets: tuple[str, ...] = ()
+    attempts: int = 1
+    """Attempts of a job whose producer set none."""
+    backoff: Backoff | None = None
+    timeout_s: int = 600
+    """A run is killed this long after its Job was created (activeDeadlineSeconds)."""
+    suspend: bool = False
+    keep_completed: int = 100
+    keep_failed: int = 200
+    """PaperJobs kept after their end; older ones are deleted. BullMQ's own history follows removeOnComplete/Fail."""
+    template: RunnerTemplate = field(default_factory=RunnerTemplate)
+
+    @property
+    def lock_ms(self) -> int:
+        """How long a claim's lock lives: longer than any run, so that nothing needs to renew it."""
+        return self.timeout_s * 1000 + RELOCK_MARGIN_MS

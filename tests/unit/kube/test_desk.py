@@ -1,0 +1,122 @@
+"""What changes in the objects reaches the engine, and what was only our own status does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES
+from paperjobs.kube.desk import Desk
+from paperjobs.kube.objects import Objects
+from paperjobs.model import QueueSettings
+
+
+class Engine:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.configured: list[list[str]] = []
+        self.concurrency = 0
+        self.woken: list[str] = []
+
+    def configure(self, queues: Sequence[QueueSettings]) -> None:
+        self.configured.append([queue.name for queue in queues])
+        self.concurrency = sum(queue.concurrency for queue in queues)
+
+    def wake(self, queue_name: str) -> None:
+        self.woken.append(queue_name)
+
+
+class Statuses:
+    """Remembers what was to be shown."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, dict[str, Any]] = {}
+
+    def show(self, name: str, status: dict[str, Any]) -> None:
+        self.shown[name] = status
+
+
+class Office:
+    """A desk with its objects, an engine and a status writer."""
+
+    def __init__(self) -> None:
+        self.desk = Desk(default_image="image", now=lambda: 0)
+        self.objects = Objects(self.desk.changed)
+        self.engine, self.statuses = Engine(), Statuses()
+        self.version = 0
+
+    def open(self) -> None:
+        self.desk.open(self.engine, self.objects, self.statuses)  # type: ignore[arg-type]
+
+    def body(self, name: str, spec: dict[str, Any], **more: Any) -> dict[str, Any]:
+        self.version += 1
+        metadata = {"name": name, "uid": name, "resourceVersion": str(self.version), "creationTimestamp": name}
+        return {"metadata": metadata, "spec": spec, **more}
+
+    def queue(self, name: str, deleted: bool = False, status: Any = None, **spec: Any) -> None:
+        body = self.body(name, {"queue": "q", "pipeline": "p", **spec}, status=status)
+        self.objects.saw(PAPERQUEUES, body, deleted)
+
+    def job(self, name: str, deleted: bool = False, status: Any = None) -> None:
+        self.objects.saw(PAPERJOBS, self.body(name, {"queue": "a"}, status=status), deleted)
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def test_nothing_is_served_before_everything_was_listed(office: Office) -> None:
+    office.queue("b-younger", concurrency=9)
+    assert office.engine.configured == []
+    office.queue("a-older")
+    office.open()
+    assert office.engine.configured == [["a-older"]]
+    assert office.statuses.shown["b-younger"]["reason"] == "Conflict"
+
+
+def test_edits_reach_the_engine_and_statuses_do_not(office: Office) -> None:
+    office.open()
+    office.queue("a")
+    office.queue("a", status={"active": "1/1"})
+    assert office.engine.configured == [["a"]]
+    office.queue("a", concurrency=5)
+    assert office.engine.concurrency == 5
+    office.queue("a", deleted=True)
+    assert office.engine.configured[-1] == []
+
+
+def test_the_younger_takes_over_when_the_older_goes(office: Office) -> None:
+    office.queue("a")
+    office.queue("b")
+    office.open()
+    office.queue("a", deleted=True)
+    assert office.engine.configured[-1] == ["b"]
+
+
+def test_a_budget_that_comes_opens_the_queue_that_waits_for_it(office: Office) -> None:
+    office.queue("a", budgets=["arxiv"])
+    office.open()
+    assert office.statuses.shown["a"]["reason"] == "BudgetMissing"
+    office.objects.saw(APIBUDGETS, office.body("arxiv", {"limit": {"max": 1, "per": "3s"}}))
+    assert office.engine.configured[-1] == ["a"]
+
+
+def test_paperjobs_wake_their_queue_when_they_come_and_go(office: Office) -> None:
+    office.open()
+    office.job("x")
+    office.job("x", status={"phase": "Running"})
+    assert office.engine.woken == ["a"]
+    office.job("x", deleted=True)
+    assert office.engine.woken == ["a", "a"]
+
+
+def test_every_served_queue_is_woken_when_the_cluster_can_be_seen_again(office: Office) -> None:
+    office.queue("a")
+    office.queue("b", queue="other")
+    office.open()
+    office.desk.wake_all()
+    assert sorted(office.engine.woken) == ["a", "b"]

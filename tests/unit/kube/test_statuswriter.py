@@ -1,0 +1,95 @@
+"""Statuses are written seldom, and the last one always."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from paperjobs.errors import ClusterUnavailable
+from paperjobs.kube.statuswriter import StatusWriter
+
+INTERVAL = 0.2
+
+
+class Written:
+    """Remembers writes and when they were made; may refuse some."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[str, Any]] = []
+        self.times: list[float] = []
+        self.failures = 0
+
+    async def __call__(self, name: str, status: dict[str, Any]) -> bool:
+        if self.failures:
+            self.failures -= 1
+            raise ClusterUnavailable
+        if self.writes and self.writes[-1] == (name, status["n"]):
+            return False
+        self.writes.append((name, status["n"]))
+        self.times.append(asyncio.get_running_loop().time())
+        return True
+
+
+@asynccontextmanager
+async def writing(written: Written) -> AsyncIterator[StatusWriter]:
+    writer = StatusWriter(written, INTERVAL)
+    task = asyncio.create_task(writer.run())
+    try:
+        yield writer
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_the_first_status_is_written_at_once() -> None:
+    written = Written()
+    async with writing(written) as writer:
+        writer.show("q", {"n": 1})
+        await asyncio.sleep(0.05)
+        assert written.writes == [("q", 1)]
+
+
+async def test_of_many_statuses_few_are_written_and_the_last_one_is() -> None:
+    written = Written()
+    async with writing(written) as writer:
+        for number in range(50):
+            writer.show("q", {"n": number})
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(2 * INTERVAL)
+    assert written.writes[-1] == ("q", 49)
+    assert len(written.writes) <= 5
+    gaps = [later - earlier for earlier, later in zip(written.times, written.times[1:], strict=False)]
+    assert min(gaps) >= INTERVAL * 0.95
+
+
+async def test_objects_do_not_wait_for_each_other() -> None:
+    written = Written()
+    async with writing(written) as writer:
+        writer.show("q", {"n": 1})
+        writer.show("r", {"n": 1})
+        await asyncio.sleep(0.05)
+        assert sorted(written.writes) == [("q", 1), ("r", 1)]
+
+
+async def test_a_write_that_failed_is_tried_again_unless_a_newer_one_takes_its_place() -> None:
+    written = Written()
+    written.failures = 2
+    async with writing(written) as writer:
+        writer.show("q", {"n": 1})
+        await asyncio.sleep(0.05)
+        writer.show("q", {"n": 2})
+        await asyncio.sleep(3 * INTERVAL)
+    assert written.writes == [("q", 2)]
+
+
+async def test_nothing_is_written_of_an_object_that_is_gone() -> None:
+    written = Written()
+    async with writing(written) as writer:
+        writer.show("q", {"n": 1})
+        await asyncio.sleep(0.05)
+        writer.show("q", {"n": 2})
+        writer.forget("q")
+        await asyncio.sleep(2 * INTERVAL)
+    assert written.writes == [("q", 1)]
