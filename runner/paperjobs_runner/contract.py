@@ -149,7 +149,7 @@ class Report:
             fields["errorType"] = _cut(self.error_type, 100)
         encoded = _compact(fields)
         if len(encoded) > TERMINATION_MESSAGE_LIMIT:
-            # Half of the room for the message, where JSON writes a character as up to twelve bytes, half for the result.
+            # Half of the room for the message (JSON writes a character as up to twelve bytes), half for the result.
             fields["message"] = _cut(self.message or "", TERMINATION_MESSAGE_LIMIT // 2 // 12)
             encoded = _compact(fields)
         if len(encoded) > TERMINATION_MESSAGE_LIMIT:

@@ -26,7 +26,7 @@ from paperjobs_runner import contract
 from paperjobs_runner.contract import Assignment
 
 GRACE_S: Final = 10.0
-"""How long a run may clean up after SIGTERM before it is killed; shorter than a pod's, since somebody waits for the prompt."""
+"""How long a run may clean up after SIGTERM before it is killed; shorter than a pod's: a person waits."""
 
 RUNNER: Final = (sys.executable, "-m", "paperjobs_runner")
 """The runner of this very installation."""
