@@ -46,7 +46,7 @@ test-cluster: setup control-plane ## Run the tests on a real Kubernetes control 
 test-e2e: setup ## Run the demo as a test
 	$(PYTEST) tests/e2e
 
-control-plane: setup ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
+control-plane: setup ## Build etcd, kube-apiserver, kube-controller-manager, kubectl and helm, once
 	@PYTHONPATH=tests $(BIN)/python -m support.controlplane_build
 
 check: setup ## Check style, types and import directions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -48,6 +48,8 @@ class PrometheusObserver:
         self._window = gauge("window_starts", "Starts in the rate limit's window that ends now.", "queue")
         self._window_max = gauge("window_max_starts", "Starts that the rate limit's window allows.", "queue")
         self._foreign = gauge("foreign_jobs", "Active jobs held by workers that are not PaperJobs.", "queue")
+        self._of_queues = (self._jobs, self._live, self._slots, self._window, self._window_max, self._foreign)
+        self._shown: set[str] = set()
         self._launched = counter("runs_launched", "Runs created.", "queue")
         self._settled = counter("runs_settled", "Runs by how they ended.", "queue", "outcome", "reason")
         self._failures = counter("tick_failures", "Ticks that could not be made.", "queue", "error")
@@ -61,6 +63,7 @@ class PrometheusObserver:
         self._leading = Gauge("paperjobs_leading", "1 while this replica leads.", registry=registry)
 
     def ticked(self, queue: QueueSettings, status: QueueStatus, seconds: float) -> None:
+        self._shown.add(queue.name)
         self._ticks.labels(queue.name).observe(seconds)
         counts = status.counts
         for state, number in (
@@ -94,12 +97,18 @@ class PrometheusObserver:
         """A request to the API server was answered, or not (0)."""
         self._requests.labels(verb, resource, str(code)).inc()
 
+    def serves(self, queues: Collection[str]) -> None:
+        """The PaperQueues that are served; the numbers of others are old."""
+        for queue in self._shown.difference(queues):
+            for gauge in self._of_queues:
+                gauge.remove_by_labels({"queue": queue})
+        self._shown.intersection_update(queues)
+
     def leads(self, leading: bool) -> None:
         """Leadership was won or lost; a replica that does not lead knows nothing of the queues."""
         self._leading.set(int(leading))
         if not leading:
-            for known in (self._jobs, self._live, self._slots, self._window, self._window_max, self._foreign):
-                known.clear()
+            self.serves(())
 
 
 class Observers:

@@ -11,9 +11,16 @@ import pytest
 
 from support.controlplane import ControlPlane, KubectlError
 from support.controlplane import control_plane as running_control_plane
+from support.controlplane_build import control_plane_programs
 from support.scripted_run import ENTRYPOINT, SCRIPTED_IMAGE
 from support.testnode import BARE_IMAGE, RUNNER_IMAGE, TestNode, running_test_node
 from support.tools import ROOT
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing before the first test: its minutes must not count as a test's."""
+    if any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items):
+        control_plane_programs()
 
 
 @pytest.fixture(scope="session")

@@ -140,6 +140,16 @@ def paperqueue(name: str = "institutions", **spec: Any) -> str:
     return json.dumps(body)
 
 
+def paperjob(name: str) -> str:
+    body = {
+        "apiVersion": "paperjobs.dev/v1alpha1",
+        "kind": "PaperJob",
+        "metadata": {"name": name},
+        "spec": {"queue": "institutions", "paperId": "9", "arxivUrl": "https://arxiv.org/abs/1706.03762"},
+    }
+    return json.dumps(body)
+
+
 async def add(valkey_port: int, *payloads: dict[str, Any]) -> list[str]:
     settings = RedisSettings(host="127.0.0.1", port=valkey_port)
     async with open_client(settings) as client:
@@ -192,14 +202,8 @@ async def test_a_paperjob_made_with_kubectl_runs_like_any_other(
 ) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue())
-    body = {
-        "apiVersion": "paperjobs.dev/v1alpha1",
-        "kind": "PaperJob",
-        "metadata": {"name": "mine"},
-        "spec": {"queue": "institutions", "paperId": "9", "arxivUrl": "https://arxiv.org/abs/1706.03762"},
-    }
     until(replica.ready)
-    kubectl("create", "-f", "-", stdin=json.dumps(body))
+    kubectl("create", "-f", "-", stdin=paperjob("mine"))
     kubectl("wait", "--for=condition=Complete", "paperjob/mine", "--timeout=20s")
 
 
@@ -302,3 +306,37 @@ def test_wrong_settings_are_all_listed_at_start(tmp_path: Path) -> None:
     for name in ("REDIS_HOST", "REDIS_PORT", "PAPERJOBS_LEASE_SECONDS"):
         assert name in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+async def test_deleting_a_paperjob_that_waits_cancels_its_job(
+    start: Callable[[], Process],
+    kubectl: Callable[..., str],
+    valkey_port: int,
+    test_node: TestNode,
+    namespace: str,
+) -> None:
+    replica = start()
+    kubectl("apply", "-f", "-", stdin=paperqueue(suspend=True))
+    until(replica.ready)
+    kubectl("create", "-f", "-", stdin=paperjob("mine"))
+    kubectl("wait", "--for=jsonpath={.status.reason}=Suspended", "pj/mine", "--timeout=20s")
+    uid = kubectl("get", "pj", "mine", "-o", "jsonpath={.metadata.uid}")
+    kubectl("delete", "pj", "mine")
+    kubectl("patch", "pq", "institutions", "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    async with open_client(RedisSettings(host="127.0.0.1", port=valkey_port)) as client:
+        job = f"bull:institution-extraction:pj-{uid}"
+        async with asyncio.timeout(20):
+            while not await client.hexists(job, "failedReason"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert await client.hget(job, "failedReason") == "cancelled: the job's PaperJob was deleted"
+    assert test_node.started_in(namespace) == []
+
+
+async def test_a_paperjob_for_a_queue_that_nobody_serves_says_so(
+    start: Callable[[], Process], kubectl: Callable[..., str]
+) -> None:
+    start()
+    kubectl("create", "-f", "-", stdin=paperjob("lost"))
+    kubectl("wait", "--for=jsonpath={.status.reason}=NoQueue", "pj/lost", "--timeout=20s")
+    kubectl("apply", "-f", "-", stdin=paperqueue())
+    kubectl("wait", "--for=condition=Complete", "pj/lost", "--timeout=20s")

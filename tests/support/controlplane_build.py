@@ -14,7 +14,7 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def control_plane_programs() -> Path:
 
 
 def helm() -> Path:
-    """The helm program, built when it is first asked for."""
+    """The helm program, built when it is missing."""
     folder = _cache() / f"helm-{HELM_VERSION}"
     binary = folder / "helm"
     with _only_one_builder(folder):
@@ -99,13 +99,11 @@ def _only_one_builder(folder: Path) -> Iterator[None]:
 
 def main() -> None:
     """Build what is missing, and say where it is."""
-    if os.environ.get("KUBECONFIG"):
-        print("control plane: the cluster that KUBECONFIG names")
-        return
-    print("control plane: looking for it (building it takes about six minutes, once)", flush=True)
-    started = time.monotonic()
-    folder = control_plane_programs()
-    print(f"control plane: {folder} ({time.monotonic() - started:.0f} s)")
+    parts: dict[str, Callable[[], Path]] = {"control plane": control_plane_programs, "helm": helm}
+    for name, build in parts.items():
+        print(f"{name}: looking for it (building it takes minutes, once)", flush=True)
+        started = time.monotonic()
+        print(f"{name}: {build()} ({time.monotonic() - started:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ class Operator:
         self._leader = Leader(
             api=api,
             make_engine=self._engine,
+            serves=self._metrics.serves,
             default_image=self._settings.runner_image,
             resync_seconds=self._settings.resync_seconds,
         )

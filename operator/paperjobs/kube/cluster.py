@@ -12,7 +12,7 @@ from typing import Any
 
 from paperjobs.kube.api import JOBS, PAPERJOBS, PAPERQUEUES, AlreadyExists, Api, Json, NotFound, Refused
 from paperjobs.kube.manifest import Owner, job_manifest
-from paperjobs.kube.names import HAND_MADE_PREFIX
+from paperjobs.kube.names import HAND_MADE
 from paperjobs.kube.objects import Objects
 from paperjobs.kube.paperjob import job_id, paperjob_manifest, paperjob_status, paperjob_view
 from paperjobs.kube.paperqueue import served_status
@@ -49,6 +49,8 @@ class KubernetesCluster:
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         owner = await self._owner(queue, job)
+        if owner is None:
+            return  # Cancelled while it waited: the engine finds neither a run nor a PaperJob, and ends the job.
         # The name belongs to this claim alone: if it exists, an earlier try got through.
         with contextlib.suppress(AlreadyExists):
             await self._api.create(JOBS, job_manifest(queue, job, name, owner))
@@ -79,7 +81,7 @@ class KubernetesCluster:
         body = await self._api.get(PAPERJOBS, name)
         if body is not None:
             return _shows(body, queue, job_id)
-        return await self._made_by_hand(queue, job_id) is not None
+        return HAND_MADE.fullmatch(job_id) is not None and await self._made_by_hand(queue, job_id) is not None
 
     async def show_job(self, queue: QueueSettings, paperjob: PaperJobView, status: JobStatus) -> None:
         body = self._objects.of(PAPERJOBS).get(paperjob.name)
@@ -95,15 +97,23 @@ class KubernetesCluster:
 
     async def forget_job(self, queue: QueueSettings, paperjob: PaperJobView) -> None:
         await self._api.delete(PAPERJOBS, paperjob.name)
+        body = self._objects.of(PAPERJOBS).get(paperjob.name)
+        if body is not None:
+            self._objects.saw(PAPERJOBS, body, deleted=True)  # The next tick may come before the watch.
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         body = self._objects.of(PAPERQUEUES).get(queue.name)
         if body is not None:
-            self._statuses.show(queue.name, served_status(body, status, self._now()))
+            self._statuses.show(PAPERQUEUES, queue.name, served_status(body, status, self._now()))
 
-    async def _owner(self, queue: QueueSettings, job: Job) -> Owner:
-        """The PaperJob that shows the job: known, made by hand, made by an earlier attempt, or made now."""
-        body = self._known(queue, job.id) or await self._made_by_hand(queue, job.id)
+    async def _owner(self, queue: QueueSettings, job: Job) -> Owner | None:
+        """The PaperJob that shows the job: known, made by an earlier attempt, or made now. None when it was made by
+        hand and is gone."""
+        body = self._known(queue, job.id)
+        if body is None and HAND_MADE.fullmatch(job.id):
+            body = await self._made_by_hand(queue, job.id)
+            if body is None:
+                return None
         if body is None:
             body = await self._create_paperjob(queue, job)
             self._objects.saw(PAPERJOBS, body)
@@ -128,8 +138,6 @@ class KubernetesCluster:
 
     async def _made_by_hand(self, queue: QueueSettings, wanted: str) -> Json | None:
         """Objects cannot be asked for by uid, so all are listed; only when memory does not know the object."""
-        if not wanted.startswith(HAND_MADE_PREFIX):
-            return None
         async for page in self._api.pages(PAPERJOBS):
             for body in page["items"]:
                 if _shows(body, queue, wanted):

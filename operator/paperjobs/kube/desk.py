@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Json, Resource
 from paperjobs.kube.objects import Objects
+from paperjobs.kube.paperjob import is_stray, stray_status
 from paperjobs.kube.paperqueue import refused_status
 from paperjobs.kube.roster import call_the_roll
 from paperjobs.kube.statuswriter import StatusWriter
@@ -34,8 +35,12 @@ class _Open:
 class Desk:
     """Silent until `open`: an engine that knew only some of two conflicting PaperQueues would serve the wrong one."""
 
-    def __init__(self, *, default_image: str, now: Callable[[], int]) -> None:
+    def __init__(
+        self, *, default_image: str, serves: Callable[[Collection[str]], None], now: Callable[[], int]
+    ) -> None:
+        """`serves` gets the names of the PaperQueues that are served, whenever they are others."""
         self._default_image = default_image
+        self._serves = serves
         self._now = now
         self._open: _Open | None = None
         self._served: tuple[QueueSettings, ...] = ()
@@ -53,6 +58,7 @@ class Desk:
             self._call_the_roll(self._open)
         elif kind is PAPERJOBS and came_or_went:
             self.wake(body["spec"]["queue"])
+            self._tell_strays(self._open)
 
     def wake(self, queue_name: str) -> None:
         """A run of that queue changed."""
@@ -69,6 +75,19 @@ class Desk:
         roster = call_the_roll(queues.values(), to.objects.of(APIBUDGETS), self._default_image)
         if roster.served != self._served:
             self._served = roster.served
+            self._serves([settings.name for settings in roster.served])
             to.engine.configure(roster.served)
         for name, refusal in roster.refused.items():
-            to.statuses.show(name, refused_status(queues[name], refusal.reason, refusal.message, self._now()))
+            to.statuses.show(
+                PAPERQUEUES, name, refused_status(queues[name], refusal.reason, refusal.message, self._now())
+            )
+        self._tell_strays(to)
+
+    def _tell_strays(self, to: _Open) -> None:
+        """A PaperJob whose queue nobody serves would otherwise say nothing for ever."""
+        served = {settings.name for settings in self._served}
+        for name, body in to.objects.of(PAPERJOBS).items():
+            if is_stray(body, served):
+                to.statuses.show(PAPERJOBS, name, stray_status(body, self._now()))
+            else:
+                to.statuses.forget(PAPERJOBS, name)

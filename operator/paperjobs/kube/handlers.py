@@ -35,7 +35,7 @@ def registry(connect: Callable[[], Awaitable[kopf.ConnectionInfo]], saw: Saw) ->
     """Handlers for the objects that people write; `saw` is called in kopf's thread."""
     handlers = kopf.OperatorRegistry()
 
-    @kopf.on.login(registry=handlers)  # type: ignore[arg-type,unused-ignore]
+    @kopf.on.login(registry=handlers)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return await connect()
 

@@ -13,20 +13,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import kopf
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
-from paperjobs.kube.api import PAPERQUEUES, Api, Json, NotFound
+from paperjobs.kube.api import Api, Json, NotFound
 from paperjobs.kube.cluster import KubernetesCluster, is_shown
 from paperjobs.kube.desk import Desk
 from paperjobs.kube.handlers import tell_of_changes
 from paperjobs.kube.login import kopf_connection, login
 from paperjobs.kube.objects import Objects
 from paperjobs.kube.runcache import RunCache
-from paperjobs.kube.statuswriter import StatusWriter
+from paperjobs.kube.statuswriter import Key, StatusWriter
 from paperjobs.model import QueueSettings
 from paperjobs.ports import Cluster
 
@@ -53,13 +53,20 @@ class Leader:
     """The work of one term of leadership."""
 
     def __init__(
-        self, *, api: Api, make_engine: Callable[[Cluster], Engine], default_image: str, resync_seconds: float
+        self,
+        *,
+        api: Api,
+        make_engine: Callable[[Cluster], Engine],
+        serves: Callable[[Collection[str]], None],
+        default_image: str,
+        resync_seconds: float,
     ) -> None:
+        """`serves` gets the names of the PaperQueues that are served, whenever they are others."""
         self._api = api
         self._resync_seconds = resync_seconds
-        self._desk = Desk(default_image=default_image, now=unix_ms)
+        self._desk = Desk(default_image=default_image, serves=serves, now=unix_ms)
         self._objects = Objects(self._desk.changed)
-        self._statuses = StatusWriter(self._write_queue_status)
+        self._statuses = StatusWriter(self._write_status)
         self._runs = RunCache(api, changed=self._desk.wake, regained=self._desk.wake_all, resync_seconds=resync_seconds)
         cluster = KubernetesCluster(
             api=api, objects=self._objects, runs=self._runs, statuses=self._statuses, now=unix_ms
@@ -91,32 +98,39 @@ class Leader:
         await self._engine.run()
 
     async def _first_listing(self) -> None:
-        while True:
-            try:
-                return await self._objects.reload(self._api)
-            except NotFound:
-                logger.error("The cluster does not know our objects; install them: kubectl apply -f crds/")
-            except (ClusterUnavailable, LaunchRefused) as error:
-                logger.warning("Our objects cannot be listed: %s", error)
+        said = ""
+        while problem := await self._list():
+            if problem != said:  # once, not on every try
+                logger.warning("Our objects cannot be listed, trying again: %s", problem)
+            said = problem
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _list_again(self) -> None:
         while True:
             await asyncio.sleep(self._resync_seconds)
-            try:
-                await self._objects.reload(self._api)
-            except (ClusterUnavailable, LaunchRefused) as error:
-                logger.warning("Our objects cannot be listed: %s", error)
+            if problem := await self._list():
+                logger.warning("Our objects cannot be listed: %s", problem)
+
+    async def _list(self) -> str:
+        """List everything; what went wrong, or nothing."""
+        try:
+            await self._objects.reload(self._api)
+        except NotFound:
+            return "the cluster does not know them; install them with kubectl apply -f crds/"
+        except (ClusterUnavailable, LaunchRefused) as error:
+            return str(error)
+        return ""
 
     async def _connect(self) -> kopf.ConnectionInfo:
         return await kopf_connection(await login())
 
-    async def _write_queue_status(self, name: str, status: Json) -> bool:
-        body = self._objects.of(PAPERQUEUES).get(name)
+    async def _write_status(self, key: Key, status: Json) -> bool:
+        kind, name = key
+        body = self._objects.of(kind).get(name)
         if body is None or is_shown(body, status):
             return False
         try:
-            self._objects.saw(PAPERQUEUES, await self._api.patch_status(PAPERQUEUES, name, status))
+            self._objects.saw(kind, await self._api.patch_status(kind, name, status))
         except NotFound:
             return False
         return True

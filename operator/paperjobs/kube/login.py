@@ -15,6 +15,7 @@ from typing import Any, Final
 import kopf
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
 from paperjobs.errors import SettingsError
 
@@ -37,7 +38,9 @@ async def login() -> Login:
     configuration.client_side_validation = False
     try:
         if not os.environ.get("KUBECONFIG") and (SERVICE_ACCOUNT / "token").is_file():
-            config.load_incluster_config(client_configuration=configuration)
+            InClusterConfigLoader(
+                token_filename=str(SERVICE_ACCOUNT / "token"), cert_filename=str(SERVICE_ACCOUNT / "ca.crt")
+            ).load_and_set(configuration)
             namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
         else:
             loader = await config.load_kube_config(

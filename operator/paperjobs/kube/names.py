@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 GROUP: Final = "paperjobs.dev"
@@ -33,3 +34,5 @@ JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
 HAND_MADE_PREFIX: Final = "pj-"
 """The job id of a PaperJob made with kubectl is this and the object's uid."""
+
+HAND_MADE: Final = re.compile(HAND_MADE_PREFIX + r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

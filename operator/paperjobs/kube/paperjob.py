@@ -7,7 +7,7 @@ that does not look like a job about a paper is shown as far as it goes. The engi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from paperjobs.kube.conditions import condition
@@ -82,6 +82,19 @@ def paperjob_view(body: Json) -> PaperJobView:
         data=_data(body["spec"]) if made_by_hand(body) else "{}",
         finished_at=status.finished_at if status is not None else None,
     )
+
+
+def is_stray(body: Json, served: Collection[str]) -> bool:
+    """Whether a person made it for a PaperQueue that is not there, or is not served."""
+    status = _status(body)
+    return made_by_hand(body) and body["spec"]["queue"] not in served and not (status and status.phase.final)
+
+
+def stray_status(body: Json, now: int) -> dict[str, Any]:
+    """What a stray says of itself."""
+    message = f"no PaperQueue {body['spec']['queue']} is served; see kubectl get paperqueues"
+    status = JobStatus(phase=JobPhase.WAITING, job_id=job_id(body), reason="NoQueue", message=message)
+    return paperjob_status(body, status, now)
 
 
 def paperjob_status(body: Json, status: JobStatus, now: int) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
 
-from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES
+from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Resource
 from paperjobs.kube.desk import Desk
 from paperjobs.kube.objects import Objects
 from paperjobs.model import QueueSettings
@@ -35,15 +35,19 @@ class Statuses:
     def __init__(self) -> None:
         self.shown: dict[str, dict[str, Any]] = {}
 
-    def show(self, name: str, status: dict[str, Any]) -> None:
+    def show(self, kind: Resource, name: str, status: dict[str, Any]) -> None:
         self.shown[name] = status
+
+    def forget(self, kind: Resource, name: str) -> None:
+        self.shown.pop(name, None)
 
 
 class Office:
     """A desk with its objects, an engine and a status writer."""
 
     def __init__(self) -> None:
-        self.desk = Desk(default_image="image", now=lambda: 0)
+        self.served: list[Collection[str]] = []
+        self.desk = Desk(default_image="image", serves=self.served.append, now=lambda: 0)
         self.objects = Objects(self.desk.changed)
         self.engine, self.statuses = Engine(), Statuses()
         self.version = 0
@@ -87,6 +91,7 @@ def test_edits_reach_the_engine_and_statuses_do_not(office: Office) -> None:
     assert office.engine.concurrency == 5
     office.queue("a", deleted=True)
     assert office.engine.configured[-1] == []
+    assert office.served == [["a"], ["a"], []]
 
 
 def test_the_younger_takes_over_when_the_older_goes(office: Office) -> None:
@@ -120,3 +125,15 @@ def test_every_served_queue_is_woken_when_the_cluster_can_be_seen_again(office: 
     office.open()
     office.desk.wake_all()
     assert sorted(office.engine.woken) == ["a", "b"]
+
+
+def test_a_persons_paperjob_for_a_queue_that_is_not_served_says_so(office: Office) -> None:
+    office.open()
+    office.job("x")
+    shown = office.statuses.shown["x"]
+    assert (shown["phase"], shown["reason"]) == ("Waiting", "NoQueue")
+    assert "no PaperQueue a is served" in shown["message"]
+    office.queue("a")
+    office.job("y")
+    office.job("z", status={"phase": "Completed"})
+    assert office.statuses.shown == {}

@@ -140,6 +140,17 @@ def test_reasons_that_runners_invent_make_no_series_of_their_own() -> None:
     assert "Invented" not in text
 
 
+def test_a_queue_that_is_no_longer_served_has_no_numbers() -> None:
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    observer.ticked(QUEUE, STATUS, 0.02)
+    observer.serves(["institutions"])
+    assert b"paperjobs_jobs{" in generate_latest(registry)
+    observer.serves(["another"])
+    assert b"paperjobs_jobs{" not in generate_latest(registry)
+    observer.serves([])
+
+
 def test_a_replica_that_no_longer_leads_says_nothing_of_the_queues() -> None:
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from paperjobs.errors import ClusterUnavailable
-from paperjobs.kube.statuswriter import StatusWriter
+from paperjobs.kube.api import Resource
+from paperjobs.kube.statuswriter import Key, StatusWriter
 
+THINGS = Resource("apis/x/v1", "things")
 INTERVAL = 0.2
 
 
@@ -21,7 +23,8 @@ class Written:
         self.times: list[float] = []
         self.failures = 0
 
-    async def __call__(self, name: str, status: dict[str, Any]) -> bool:
+    async def __call__(self, key: Key, status: dict[str, Any]) -> bool:
+        name = key[1]
         if self.failures:
             self.failures -= 1
             raise ClusterUnavailable
@@ -46,7 +49,7 @@ async def writing(written: Written) -> AsyncIterator[StatusWriter]:
 async def test_the_first_status_is_written_at_once() -> None:
     written = Written()
     async with writing(written) as writer:
-        writer.show("q", {"n": 1})
+        writer.show(THINGS, "q", {"n": 1})
         await asyncio.sleep(0.05)
         assert written.writes == [("q", 1)]
 
@@ -55,7 +58,7 @@ async def test_of_many_statuses_few_are_written_and_the_last_one_is() -> None:
     written = Written()
     async with writing(written) as writer:
         for number in range(50):
-            writer.show("q", {"n": number})
+            writer.show(THINGS, "q", {"n": number})
             await asyncio.sleep(0.01)
         await asyncio.sleep(2 * INTERVAL)
     assert written.writes[-1] == ("q", 49)
@@ -67,8 +70,8 @@ async def test_of_many_statuses_few_are_written_and_the_last_one_is() -> None:
 async def test_objects_do_not_wait_for_each_other() -> None:
     written = Written()
     async with writing(written) as writer:
-        writer.show("q", {"n": 1})
-        writer.show("r", {"n": 1})
+        writer.show(THINGS, "q", {"n": 1})
+        writer.show(THINGS, "r", {"n": 1})
         await asyncio.sleep(0.05)
         assert sorted(written.writes) == [("q", 1), ("r", 1)]
 
@@ -77,9 +80,9 @@ async def test_a_write_that_failed_is_tried_again_unless_a_newer_one_takes_its_p
     written = Written()
     written.failures = 2
     async with writing(written) as writer:
-        writer.show("q", {"n": 1})
+        writer.show(THINGS, "q", {"n": 1})
         await asyncio.sleep(0.05)
-        writer.show("q", {"n": 2})
+        writer.show(THINGS, "q", {"n": 2})
         await asyncio.sleep(3 * INTERVAL)
     assert written.writes == [("q", 2)]
 
@@ -87,9 +90,9 @@ async def test_a_write_that_failed_is_tried_again_unless_a_newer_one_takes_its_p
 async def test_nothing_is_written_of_an_object_that_is_gone() -> None:
     written = Written()
     async with writing(written) as writer:
-        writer.show("q", {"n": 1})
+        writer.show(THINGS, "q", {"n": 1})
         await asyncio.sleep(0.05)
-        writer.show("q", {"n": 2})
-        writer.forget("q")
+        writer.show(THINGS, "q", {"n": 2})
+        writer.forget(THINGS, "q")
         await asyncio.sleep(2 * INTERVAL)
     assert written.writes == [("q", 1)]
