@@ -10,11 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,58 +20,12 @@ from bullmq import Queue
 from paperjobs.bullmq.connection import open_client
 from paperjobs.settings import RedisSettings
 from support.controlplane import ControlPlane
-from support.ports import free_port
+from support.operator_process import OperatorProcess, operator_processes, until
 from support.scripted_run import SCRIPTED_IMAGE
 from support.testnode import TestNode
 from support.tools import ROOT
 
 pytestmark = pytest.mark.usefixtures("redis_client", "test_node")
-
-
-@dataclass
-class Process:
-    """One replica."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def actions(self) -> list[str]:
-        return [line["action"] for line in self.lines() if "action" in line]
-
-    def wait_for(self, action: str, seconds: float = 20.0) -> dict[str, Any]:
-        found = until(lambda: [line for line in self.lines() if line.get("action") == action], seconds)
-        last: dict[str, Any] = found[-1]
-        return last
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def ready(self) -> bool:
-        with suppress(urllib.error.URLError):
-            return self.get("/readyz")[0] == 200
-        return False
-
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(seconds)
-
-
-def until(look: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """What `look` finds, as soon as it finds something."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nothing after {seconds} s")
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,39 +37,12 @@ def _crds(control_plane: ControlPlane) -> None:
 @pytest.fixture
 def start(
     control_plane: ControlPlane, namespace: str, valkey_port: int, tmp_path: Path
-) -> Iterator[Callable[[], Process]]:
+) -> Iterator[Callable[[], OperatorProcess]]:
     """Starts a replica with the rights of the operator's role."""
     control_plane.kubectl("apply", "-n", namespace, "-f", str(ROOT / "tests" / "cluster" / "data" / "rbac.yaml"))
     kubeconfig = control_plane.kubeconfig_of(namespace, "paperjobs-operator")
-    started: list[Process] = []
-
-    def one_more() -> Process:
-        port, log = free_port(), tmp_path / f"operator-{len(started)}.log"
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "KUBECONFIG": str(kubeconfig),
-            "REDIS_HOST": "127.0.0.1",
-            "REDIS_PORT": str(valkey_port),
-            "PAPERJOBS_HTTP_HOST": "127.0.0.1",
-            "PAPERJOBS_HTTP_PORT": str(port),
-            "PAPERJOBS_RUNNER_IMAGE": SCRIPTED_IMAGE,
-        }
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-c", "import sys; from paperjobs.cli import main; sys.exit(main())", "operator"],
-                env=env,
-                stderr=output,
-                stdout=output,
-            )
-        started.append(Process(process, port, log))
-        return started[-1]
-
-    yield one_more
-    for replica in started:
-        if replica.process.poll() is None:
-            replica.process.kill()
-        replica.process.wait()
+    with operator_processes(tmp_path, kubeconfig, valkey_port, SCRIPTED_IMAGE) as one_more:
+        yield one_more
 
 
 @pytest.fixture
@@ -163,7 +86,7 @@ def phases(kubectl: Callable[..., str]) -> list[str]:
 
 
 async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
-    start: Callable[[], Process], kubectl: Callable[..., str], valkey_port: int
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str], valkey_port: int
 ) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue(rateLimit={"max": 10, "per": "60s"}))
@@ -198,7 +121,7 @@ async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
 
 
 async def test_a_paperjob_made_with_kubectl_runs_like_any_other(
-    start: Callable[[], Process], kubectl: Callable[..., str]
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
 ) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue())
@@ -208,7 +131,7 @@ async def test_a_paperjob_made_with_kubectl_runs_like_any_other(
 
 
 async def test_a_graceful_stop_hands_over_within_two_seconds(
-    start: Callable[[], Process], kubectl: Callable[..., str]
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
 ) -> None:
     first = start()
     kubectl("apply", "-f", "-", stdin=paperqueue())
@@ -226,7 +149,7 @@ async def test_a_graceful_stop_hands_over_within_two_seconds(
 
 
 async def test_a_killed_leader_is_replaced_within_fifteen_seconds_and_its_run_is_settled_once(
-    start: Callable[[], Process],
+    start: Callable[[], OperatorProcess],
     kubectl: Callable[..., str],
     valkey_port: int,
     test_node: TestNode,
@@ -248,7 +171,7 @@ async def test_a_killed_leader_is_replaced_within_fifteen_seconds_and_its_run_is
 
 
 async def test_of_two_paperqueues_for_one_queue_the_younger_says_conflict(
-    start: Callable[[], Process], kubectl: Callable[..., str]
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
 ) -> None:
     kubectl("apply", "-f", "-", stdin=paperqueue("older"))
     await asyncio.sleep(1.1)  # creation times have whole seconds
@@ -265,7 +188,11 @@ async def test_of_two_paperqueues_for_one_queue_the_younger_says_conflict(
 
 
 async def test_edited_limits_hold_at_once(
-    start: Callable[[], Process], kubectl: Callable[..., str], valkey_port: int, test_node: TestNode, namespace: str
+    start: Callable[[], OperatorProcess],
+    kubectl: Callable[..., str],
+    valkey_port: int,
+    test_node: TestNode,
+    namespace: str,
 ) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue(suspend=True))
@@ -278,7 +205,7 @@ async def test_edited_limits_hold_at_once(
 
 
 async def test_the_operator_survives_an_api_server_that_is_away(
-    start: Callable[[], Process], kubectl: Callable[..., str], valkey_port: int, control_plane: ControlPlane
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str], valkey_port: int, control_plane: ControlPlane
 ) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue())
@@ -309,7 +236,7 @@ def test_wrong_settings_are_all_listed_at_start(tmp_path: Path) -> None:
 
 
 async def test_deleting_a_paperjob_that_waits_cancels_its_job(
-    start: Callable[[], Process],
+    start: Callable[[], OperatorProcess],
     kubectl: Callable[..., str],
     valkey_port: int,
     test_node: TestNode,
@@ -333,7 +260,7 @@ async def test_deleting_a_paperjob_that_waits_cancels_its_job(
 
 
 async def test_a_paperjob_for_a_queue_that_nobody_serves_says_so(
-    start: Callable[[], Process], kubectl: Callable[..., str]
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
 ) -> None:
     start()
     kubectl("create", "-f", "-", stdin=paperjob("lost"))
