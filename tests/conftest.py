@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from hypothesis import HealthCheck, settings
 
 from support.node_project import install_webapp
 from support.postgres import postgres_database, postgres_server
 from support.tools import node as find_node
 from support.valkey import valkey_server
+
+# A busy machine is no finding: neither a slow example nor slow generation fails a test.
+settings.register_profile("paperjobs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("paperjobs")
 
 
 @pytest.fixture(scope="session")

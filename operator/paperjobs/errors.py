@@ -26,5 +26,9 @@ class ClusterUnavailable(PaperJobsError):
     """The cluster cannot be asked right now."""
 
 
+class PaperJobDeleted(PaperJobsError):
+    """The PaperJob of a job made with kubectl was deleted while the job waited."""
+
+
 class LaunchRefused(PaperJobsError):
     """The API server refused the run; the message is the server's."""

@@ -32,8 +32,9 @@ class JobQueue(Protocol):
     async def observe(self, rate_limit: RateLimit | None) -> QueueState:
         """Read everything a tick decides on, in one atomic script."""
 
-    async def reserve(self, token: str, rate_limit: RateLimit) -> int | None:
-        """Reserve a start in the window under `token`; None when reserved, else when to ask again."""
+    async def reserve(self, token: str, rate_limit: RateLimit | None) -> int | None:
+        """Reserve a start under `token`, instead of an earlier one of that token; None when reserved, else when to
+        ask again. Starts are remembered without a limit too: one may be set later."""
 
     async def unreserve(self, token: str) -> None:
         """Give a reservation back; nothing happens when there is none."""
@@ -66,6 +67,10 @@ class JobQueue(Protocol):
     async def states(self, job_ids: Iterable[str]) -> Mapping[str, JobState]:
         """The state of each job, for reporting."""
 
+    async def return_abandoned(self) -> None:
+        """Let BullMQ return jobs whose workers died; a job is returned when it was seen without a lock twice, half a
+        minute apart."""
+
     async def wait_for_work(self) -> None:
         """Return when work may have arrived; may return early, never misses an arrival."""
 
@@ -83,7 +88,9 @@ class Cluster(Protocol):
         """Every run of the queue, live or ended, those just launched included. ClusterUnavailable until synced."""
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
-        """Create the run, and the PaperJob that shows it; a run of that name that exists already is adopted."""
+        """Create the run, and the PaperJob that shows it; a run of that name that exists already is adopted.
+
+        Raises PaperJobDeleted when the job was made with kubectl and its PaperJob is gone."""
 
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         """Ask the source of truth, not the cache."""
@@ -91,8 +98,8 @@ class Cluster(Protocol):
     async def remove(self, queue: QueueSettings, name: str) -> None:
         """End a run and delete it; nothing happens when it is gone."""
 
-    def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
-        """Every PaperJob of the queue. Local clusters have none."""
+    def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView] | None:
+        """Every PaperJob of the queue; None where there are no such objects."""
 
     async def paperjob_exists(self, queue: QueueSettings, job_id: str) -> bool:
         """Ask the source of truth whether the PaperJob that shows this job still exists. Local: always True."""
@@ -105,10 +112,3 @@ class Cluster(Protocol):
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         """Write a PaperQueue's status."""
-
-
-class Clock(Protocol):
-    """Time as the engine's process sees it; every limit goes by the Redis server's clock instead."""
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +20,7 @@ from paperjobs.model import (
     RunPhase,
     paperjob_name,
 )
+from paperjobs.model.naming import dns_slug
 
 
 def completed(result: dict[str, object] | None = None) -> Outcome:
@@ -32,6 +35,10 @@ class MemoryCluster:
     on_change: Callable[[str], None] = lambda _: None
     existing: dict[str, Run] = field(default_factory=dict)
     launched: list[tuple[str, Job]] = field(default_factory=list)
+    queue_of: dict[str, str] = field(default_factory=dict)
+    """The key of each run's queue, as a label would tell."""
+    launched_at: list[float] = field(default_factory=list)
+    """time.monotonic() of each launch."""
     shown: dict[str, PaperJobView] = field(default_factory=dict)
     queue_statuses: list[QueueStatus] = field(default_factory=list)
     most_live: int = 0
@@ -41,15 +48,21 @@ class MemoryCluster:
     """Launches are refused with this message."""
     crash_on_launch: bool = False
     """Launches raise before anything is created, as when the process dies there."""
+    crash_after_launch: bool = False
+    """Launches raise after the run was created, as when the process dies before it can record that."""
+    slow_launch_s: float = 0
+    """Seconds that a launch takes."""
     ends_at_once: bool = False
     """Runs are complete as soon as they are launched."""
 
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
         if self.broken:
             raise ClusterUnavailable
-        return [run for run in self.existing.values() if run.name.startswith(queue.name)]
+        return [run for name, run in self.existing.items() if self.queue_of[name] == queue.key]
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
+        if self.slow_launch_s:
+            await asyncio.sleep(self.slow_launch_s)
         if self.broken or self.crash_on_launch:
             raise ClusterUnavailable
         if self.refusal is not None:
@@ -57,19 +70,23 @@ class MemoryCluster:
         if name in self.existing:
             return
         self.launched.append((name, job))
+        self.queue_of[name] = queue.key
+        self.launched_at.append(time.monotonic())
         self.existing[name] = Run(
             name=name, job_id=job.id, claim=job.claim.number, attempt=job.attempts_made + 1, phase=RunPhase.RUNNING
         )
         paperjob = paperjob_name(queue, job.id)
         self.shown.setdefault(paperjob, PaperJobView(name=paperjob, job_id=job.id, made_by_hand=False))
         self.most_live = max(self.most_live, sum(run.live for run in self.existing.values()))
+        if self.crash_after_launch:
+            raise ClusterUnavailable
         if self.ends_at_once:
             self.end(name, completed({"n": len(self.launched)}))
 
     def end(self, name: str, outcome: Outcome) -> None:
         """Let a run end."""
         self.existing[name] = replace(self.existing[name], phase=RunPhase.ENDED, outcome=outcome)
-        self.on_change(name.rsplit("-", 1)[0])
+        self.on_change(self.queue_of[name])
 
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         return name in self.existing
@@ -78,7 +95,7 @@ class MemoryCluster:
         self.existing.pop(name, None)
 
     def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
-        return [view for view in self.shown.values() if view.name.startswith(queue.name)]
+        return [view for view in self.shown.values() if view.name.startswith(dns_slug(queue.queue))]
 
     async def paperjob_exists(self, queue: QueueSettings, job_id: str) -> bool:
         return any(view.job_id == job_id for view in self.shown.values())
@@ -89,7 +106,9 @@ class MemoryCluster:
         )
 
     async def forget_job(self, queue: QueueSettings, paperjob: PaperJobView) -> None:
+        """As with an owner reference: the runs go with their PaperJob."""
         del self.shown[paperjob.name]
+        self.existing = {name: run for name, run in self.existing.items() if run.job_id != paperjob.job_id}
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         self.queue_statuses.append(status)

@@ -34,6 +34,9 @@ FAILED_CHILDREN: Final = -9
 PENDING_CHILDREN: Final = -4
 """BullMQ's ErrorCode values for a parent that cannot complete; a BullMQ worker fails it with that message."""
 
+KEEP_A_WEEK: Final = {"age": 7 * 24 * 3600}
+"""Jobs made with kubectl stay in Redis for a week after their end (BullMQ counts in seconds)."""
+
 
 def new_token() -> str:
     """A token for one reservation and one claim; the prefix tells our claims from those of other workers."""
@@ -59,7 +62,7 @@ class BullmqJobQueue:
     async def observe(self, rate_limit: RateLimit | None) -> QueueState:
         return parse.queue_state(await self._scripts.observe(rate_limit))
 
-    async def reserve(self, token: str, rate_limit: RateLimit) -> int | None:
+    async def reserve(self, token: str, rate_limit: RateLimit | None) -> int | None:
         return await self._scripts.reserve(token, rate_limit) or None
 
     async def unreserve(self, token: str) -> None:
@@ -105,13 +108,17 @@ class BullmqJobQueue:
         await self._scripts.mirror(concurrency, rate_limit)
 
     async def enqueue(self, job_id: str, name: str, data: str) -> None:
-        await ask(self._queue.add(name, json.loads(data), {"jobId": job_id, "attempts": 0}))
+        opts = {"jobId": job_id, "attempts": 0, "removeOnComplete": KEEP_A_WEEK, "removeOnFail": KEEP_A_WEEK}
+        await ask(self._queue.add(name, json.loads(data), opts))
 
     async def states(self, job_ids: Iterable[str]) -> Mapping[str, JobState]:
         ids = list(job_ids)
         if not ids:
             return {}
         return dict(zip(ids, map(parse.job_state, await self._scripts.states(ids)), strict=True))
+
+    async def return_abandoned(self) -> None:
+        await self._scripts.return_abandoned()
 
     async def wait_for_work(self) -> None:
         """BullMQ puts a marker where a worker may find work; taking it is safe, since a tick claims until empty."""

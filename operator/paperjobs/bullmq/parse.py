@@ -97,6 +97,7 @@ def job(job_id: str, fields: Mapping[str, str]) -> Job:
         claim=Claim(number=number(fields.get("ats")), token=fields.get("pb", "")),
         attempts_made=number(fields.get("atm") or fields.get("attemptsMade")),
         data=fields.get("data", ""),
+        launched_before=bool(fields.get("pjl")),
         deferred_failure=fields.get("defa") or None,
     )
 
@@ -134,7 +135,7 @@ def _active(entry: list[str]) -> ActiveJob:
     if ours and lock in ("", processed_by):
         state = LockState.OURS if lock else LockState.LOST
     else:
-        state = LockState.FOREIGN
+        state = LockState.FOREIGN if lock else LockState.ABANDONED
     return ActiveJob(
         id=job_id,
         claim=Claim(number=number(claims), token=processed_by),

@@ -21,8 +21,18 @@ from redis.asyncio import Redis
 from paperjobs.bullmq.connection import ask
 from paperjobs.model import RateLimit
 
-START_RETENTION_MS: Final = 3_600_000
-"""How long a start is remembered at least: a window that is edited to be longer sees an hour back."""
+START_RETENTION_MS: Final = 24 * 3_600_000
+"""How long a start is remembered at least: a window that is edited to be longer sees a day back."""
+
+STARTS_KEPT: Final = 50_000
+"""Starts remembered at most beyond what the window needs: about 5 MB of Redis."""
+
+LIFE_IS_OVER: Final = {"pjl": ""}
+"""Fields written with a final outcome: if somebody retries the job, that is a new life without a recorded launch."""
+
+STALLED_INTERVAL_MS: Final = 30_000
+MAX_STALLED_COUNT: Final = 1
+"""The defaults of npm's Worker options stalledInterval and maxStalledCount."""
 
 OWN_SCRIPTS: Final = ("reserve", "hold", "observe", "relock", "record_launch", "load", "mirror", "states")
 
@@ -69,10 +79,11 @@ class QueueScripts:
         """A key of this queue: one of BullMQ's names, or a job id."""
         return self._base + name
 
-    async def reserve(self, token: str, limit: RateLimit) -> int:
+    async def reserve(self, token: str, limit: RateLimit | None) -> int:
         """0 when a start was reserved, else the time to ask again at."""
         keys = [self.key("paperjobs:starts"), self.key("paperjobs:hold")]
-        return int(await self._run("reserve", keys, [token, limit.max, limit.per_ms, START_RETENTION_MS]))
+        window = [limit.max, limit.per_ms] if limit else [0, 0]
+        return int(await self._run("reserve", keys, [token, *window, START_RETENTION_MS, STARTS_KEPT]))
 
     async def hold(self, duration_ms: int) -> None:
         await self._run("hold", [self.key("paperjobs:hold")], [duration_ms])
@@ -98,7 +109,7 @@ class QueueScripts:
         return dict(zip(flat[::2], flat[1::2], strict=True)) or None
 
     async def mirror(self, concurrency: int, limit: RateLimit | None) -> None:
-        keys = [self.key("meta"), self.key("paperjobs:mirror")]
+        keys = [self.key("meta"), self.key("paperjobs:mirror"), self.key("limiter")]
         await self._run("mirror", keys, [concurrency, limit.max if limit else 0, limit.per_ms if limit else 0])
 
     async def states(self, job_ids: list[str]) -> list[list[str]]:
@@ -121,11 +132,14 @@ class QueueScripts:
 
     async def move_to_completed(self, job: FinishingJob, token: str, value: Any) -> None:
         remove = job.opts.get("removeOnComplete", False)
-        await ask(self._bullmq.moveToCompleted(job, value, remove, token, fetchNext=False))
+        keys, args = self._bullmq.moveToFinishedArgs(
+            job, value, "returnvalue", remove, "completed", token, False, LIFE_IS_OVER
+        )
+        await ask(self._bullmq.moveToFinished(job.id, keys, args))
 
     async def move_to_failed(self, job: FinishingJob, token: str, reason: str, fields: Mapping[str, str]) -> None:
         remove = job.opts.get("removeOnFail", False)
-        keys, args = self._bullmq.moveToFailedArgs(job, reason, remove, token, False, fields)
+        keys, args = self._bullmq.moveToFailedArgs(job, reason, remove, token, False, {**fields, **LIFE_IS_OVER})
         await ask(self._bullmq.moveToFinished(job.id, keys, args))
 
     async def retry(self, job: FinishingJob, token: str, delay_ms: int, fields: Mapping[str, str]) -> None:
@@ -144,6 +158,10 @@ class QueueScripts:
         code = int(await ask(self._return(keys=keys, args=[job_id, token, self.key(job_id)])))
         if code < 0:
             raise ScriptRefused(code, f"moveJobFromActiveToWait of job {json.dumps(job_id)[:100]} answered {code}")
+
+    async def return_abandoned(self) -> None:
+        """BullMQ's own stalled check, as every stock worker runs it; at most once in `STALLED_INTERVAL_MS`."""
+        await ask(self._bullmq.moveStalledJobsToWait(MAX_STALLED_COUNT, STALLED_INTERVAL_MS))
 
     async def _now(self) -> int:
         """The server's clock (ms): by it a tick was told when the next delayed job is due; ours may be behind."""

@@ -35,21 +35,29 @@ class Admitter:
                 else:
                     run = run_name(settings, claimed.id, claimed.claim)
                     launches.append(asyncio.create_task(self.launcher.launch(settings, claimed, run)))
-        finally:
-            if launches:
-                await asyncio.wait(launches)
-        for launch in launches:
-            launch.result()
+            results = await asyncio.gather(*launches, return_exceptions=True)
+        except BaseException:
+            await self._give_up(launches)
+            raise
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
         return stopped
+
+    async def _give_up(self, launches: list[asyncio.Task[bool]]) -> None:
+        """A replica that stops leading must act no more: what it had begun, its successor finds and finishes."""
+        for launch in launches:
+            launch.cancel()
+        await asyncio.gather(*launches, return_exceptions=True)
 
     async def _claim(self, settings: QueueSettings) -> Job | Wait:
         token = self.queue.new_token()
-        if settings.rate_limit is not None:
-            opens = await self.queue.reserve(token, settings.rate_limit)
-            if opens is not None:
-                return Wait(reason="WindowFull", until=opens)
+        opens = await self.queue.reserve(token, settings.rate_limit)
+        if opens is not None:
+            return Wait(reason="WindowFull", until=opens)
         # If this raises, the claim may have been made all the same: the reservation stays, settling finds the job.
         job = await self.queue.claim(token, settings.lock_ms)
-        if (job is None or job.deferred_failure is not None) and settings.rate_limit is not None:
-            await self.queue.unreserve(token)
-        return job if job is not None else Wait(reason="Idle")
+        if job is not None:
+            return job
+        await self.queue.unreserve(token)
+        return Wait(reason="Idle")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paperjobs.model import ActiveJob, LockState, Outcome, QueueSettings, QueueState, Run, run_name
+from paperjobs.model import ActiveJob, LockState, Outcome, QueueSettings, QueueState, Run, RunPhase, run_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,8 @@ class Snapshot:
     settings: QueueSettings
     runs: tuple[Run, ...]
     state: QueueState
+    shown: frozenset[str] | None = None
+    """Ids of the jobs that have a PaperJob; None where there are no such objects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +57,26 @@ class Vanished:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unshown:
+    """A live run whose PaperJob is not in the cache: somebody deleted it to cancel the job. Ask the source."""
+
+    job: ActiveJob
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnAbandoned:
+    """Jobs of foreign workers have lost their locks: BullMQ's stalled check gives them back to the queue."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Remove:
     """A live run whose claim is over."""
 
     run: Run
 
 
-Settlement = Relock | Finish | Launch | Vanished | Remove
+Settlement = Relock | Finish | Launch | Vanished | Unshown | ReturnAbandoned | Remove
 
 
 def decide_settle(snapshot: Snapshot) -> list[Settlement]:
@@ -70,7 +85,7 @@ def decide_settle(snapshot: Snapshot) -> list[Settlement]:
     decisions: list[Settlement] = []
     claimed = set[str]()
     for job in snapshot.state.active:
-        if job.lock is LockState.FOREIGN:
+        if not job.ours:
             continue
         name = run_name(snapshot.settings, job.id, job.claim)
         claimed.add(name)
@@ -81,8 +96,17 @@ def decide_settle(snapshot: Snapshot) -> list[Settlement]:
             decisions.append(Vanished(job=job, run=name) if job.launched else Launch(job=job, run=name))
         elif run.outcome is not None:
             decisions.append(Finish(job=job, run=run, outcome=run.outcome))
+        elif run.phase is not RunPhase.TERMINATING and not _is_shown(snapshot, job):
+            decisions.append(Unshown(job=job, run=name))
+    if any(job.lock is LockState.ABANDONED for job in snapshot.state.active):
+        # Last, when our own lost locks are back.
+        decisions.append(ReturnAbandoned())
     decisions += [Remove(run=run) for run in snapshot.runs if run.live and run.name not in claimed]
     return decisions
+
+
+def _is_shown(snapshot: Snapshot, job: ActiveJob) -> bool:
+    return not job.launched or snapshot.shown is None or job.id in snapshot.shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +131,7 @@ def occupied_slots(snapshot: Snapshot) -> int:
     holders = {run.name for run in snapshot.runs if run.live}
     foreign = 0
     for job in snapshot.state.active:
-        if job.lock is LockState.FOREIGN:
+        if not job.ours:
             foreign += 1
             continue
         name = run_name(snapshot.settings, job.id, job.claim)

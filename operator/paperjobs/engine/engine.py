@@ -25,17 +25,19 @@ class Engine:
         self._stopping: set[asyncio.Task[None]] = set()
         self._running = False
         self._draining = False
+        self._failed: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
-        """Drive the configured queues until cancelled."""
+        """Drive the configured queues until cancelled; raises what ended a loop, which nothing should."""
         self._running = True
+        self._failed = asyncio.get_running_loop().create_future()
         try:
             self.configure(list(self._settings.values()))
-            await asyncio.Event().wait()
+            await self._failed
         finally:
             self._running = False
-            for name in list(self._loops):
-                self._stop(name)
+            for key in list(self._loops):
+                self._stop(key)
             if self._stopping:
                 await asyncio.wait(self._stopping)
 
@@ -44,22 +46,21 @@ class Engine:
 
         The runs of a queue that stops go on; they are settled when the queue is configured again.
         """
-        wanted = {queue.name: queue for queue in queues}
+        wanted = {queue.key: queue for queue in queues}
         if self._running:
-            for name, settings in self._settings.items():
-                if name in self._loops and not _same_queue(settings, wanted.get(name)):
-                    self._stop(name)
-            for name, settings in wanted.items():
-                if name not in self._loops:
+            for key in self._loops.keys() - wanted.keys():
+                self._stop(key)
+            for key, settings in wanted.items():
+                if key not in self._loops:
                     self._start(settings)
-                elif settings != self._settings[name]:
-                    self._loops[name][0].update(settings)
+                elif settings != self._settings[key]:
+                    self._loops[key][0].update(settings)
         self._settings = wanted
 
-    def wake(self, queue_name: str) -> None:
-        """A run or object of this queue (`QueueSettings.name`) changed."""
-        if queue_name in self._loops:
-            self._loops[queue_name][0].wake()
+    def wake(self, key: str) -> None:
+        """A run or object of the queue with this `QueueSettings.key` changed."""
+        if key in self._loops:
+            self._loops[key][0].wake()
 
     def drain(self) -> None:
         """Start nothing any more, in any queue; runs that end are still settled."""
@@ -71,14 +72,17 @@ class Engine:
         loop = QueueLoop(settings, self._open_queue(settings), self._cluster, self._observer)
         if self._draining:
             loop.drain()
-        self._loops[settings.name] = (loop, asyncio.create_task(loop.run(), name=f"queue {settings.name}"))
+        task = asyncio.create_task(loop.run(), name=f"queue {settings.queue}")
+        task.add_done_callback(self._ended)
+        self._loops[settings.key] = (loop, task)
 
-    def _stop(self, name: str) -> None:
-        _, task = self._loops.pop(name)
+    def _stop(self, key: str) -> None:
+        _, task = self._loops.pop(key)
         task.cancel()
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
 
-
-def _same_queue(old: QueueSettings, new: QueueSettings | None) -> bool:
-    return new is not None and (old.prefix, old.queue) == (new.prefix, new.queue)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from paperjobs.engine.observer import EngineObserver
-from paperjobs.errors import LaunchRefused
+from paperjobs.errors import LaunchRefused, PaperJobDeleted
 from paperjobs.model import Job, Outcome, OutcomeKind, QueueSettings
 from paperjobs.ports import Cluster, JobQueue
 
 REFUSED_HOLD_MS: Final = 30_000
 """A refusal (quota, admission, a wrong template) is a person's to mend: asking twice a minute is enough."""
+
+NAME_LIMIT: Final = 512
+"""Bytes of a job's id or name that go into a run's environment. BullMQ's own ids are a few digits or a UUID."""
+
+CANCELLED: Final = Outcome(
+    kind=OutcomeKind.NEVER, reason="Cancelled", message="cancelled: the job's PaperJob was deleted"
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,26 +33,59 @@ class Launcher:
     observer: EngineObserver
 
     async def launch(self, settings: QueueSettings, job: Job, run: str) -> bool:
-        """Create the run of a claim; False when the job was failed or returned instead.
+        """Create the run of a claim; False when the job was failed or returned instead, and its start given back.
 
         Raises ClusterUnavailable or RedisUnavailable: the claim stays, and settling launches it again.
         """
-        if job.deferred_failure is not None:
-            outcome = Outcome(kind=OutcomeKind.NEVER, reason="DeferredFailure", message=job.deferred_failure)
-            await self.queue.finish(job.id, job.claim, outcome)
-            return False
-        try:
-            await self.cluster.launch(settings, job, run)
-        except LaunchRefused as refused:
-            log.error(
-                "The cluster refused to launch a run; the job is back in its queue, which is held: %s",
-                refused,
-                extra={"action": "launch_refused", "queue": settings.queue, "job": job.id, "run": run},
-            )
-            await self.queue.hold(REFUSED_HOLD_MS)
-            outcome = Outcome(kind=OutcomeKind.DISRUPTED, reason="LaunchRefused", message=str(refused))
-            await self.queue.finish(job.id, job.claim, outcome)
+        instead = reason_not_to_run(job) or await self._cancelled(settings, job)
+        if instead is None:
+            try:
+                await self.cluster.launch(settings, job, run)
+            except PaperJobDeleted:
+                instead = CANCELLED
+            except LaunchRefused as refused:
+                log.error(
+                    "The cluster refused to launch a run; the job is back in its queue, which is held: %s",
+                    refused,
+                    extra={
+                        "action": "launch_refused",
+                        "queue": settings.queue,
+                        "job": job.id,
+                        "run": run,
+                        "attempt": job.attempts_made + 1,
+                    },
+                )
+                await self.queue.hold(REFUSED_HOLD_MS)
+                instead = Outcome(kind=OutcomeKind.DISRUPTED, reason="LaunchRefused", message=str(refused))
+        if instead is not None:
+            await self.queue.finish(job.id, job.claim, instead)
+            await self.queue.unreserve(job.claim.token)
             return False
         await self.queue.record_launch(job.id, job.claim)
         self.observer.launched(settings, job, run)
         return True
+
+    async def _cancelled(self, settings: QueueSettings, job: Job) -> Outcome | None:
+        """A job that had a run before had a PaperJob; if that is gone, somebody cancelled the job while it waited."""
+        if job.launched_before and not await self.cluster.paperjob_exists(settings, job.id):
+            return CANCELLED
+        return None
+
+
+def reason_not_to_run(job: Job) -> Outcome | None:
+    """The outcome of a claimed job that must not or cannot have a run."""
+    if job.deferred_failure is not None:
+        return Outcome(kind=OutcomeKind.NEVER, reason="DeferredFailure", message=job.deferred_failure)
+    for what, text in (("id", job.id), ("name", job.name)):
+        if not _fits_environment(text):
+            message = f"the job's {what} is not UTF-8 text of at most {NAME_LIMIT} bytes; add the job under another"
+            return Outcome(kind=OutcomeKind.NEVER, reason="UnusableJob", message=message)
+    return None
+
+
+def _fits_environment(text: str) -> bool:
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(encoded) <= NAME_LIMIT and b"\0" not in encoded

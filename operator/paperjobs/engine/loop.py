@@ -139,14 +139,23 @@ class QueueLoop:
         if wait is not None and wait.reason in ("Idle", "Paused"):
             self._hungry.set()
         again = 1 if wait is None else None
-        instants = [wait.until if wait else None, snapshot.state.next_delayed_at if wait is None else None, pending]
+        instants = [wait.until if wait else None, pending, *self._due_launch(snapshot)]
         resync = LIVE_RESYNC_MS if occupied else RESYNC_MS
         return (again or next_wake(instants, snapshot.state.now, resync)) / 1000
+
+    @staticmethod
+    def _due_launch(snapshot: Snapshot) -> list[int | None]:
+        """A claim without a run waits for the window: it is launched as soon as that opens."""
+        launched_all = all(job.launched for job in snapshot.state.active if job.ours)
+        return [] if launched_all else [snapshot.state.window_opens_at]
 
     async def _observe(self, settings: QueueSettings) -> Snapshot:
         # Runs first: see Snapshot.
         runs = tuple(self._cluster.runs(settings))
-        return Snapshot(settings=settings, runs=runs, state=await self._queue.observe(settings.rate_limit))
+        state = await self._queue.observe(settings.rate_limit)
+        views = self._cluster.paperjobs(settings)
+        shown = None if views is None else frozenset(view.job_id for view in views)
+        return Snapshot(settings=settings, runs=runs, state=state, shown=shown)
 
     def _admission(self, snapshot: Snapshot) -> Admit | Wait:
         if self._draining:
@@ -174,6 +183,13 @@ class QueueLoop:
             except PaperJobsError:
                 # The loop's own tick meets the same fault and tells of it.
                 await asyncio.sleep(FIRST_BACKOFF_S)
+            except Exception:
+                log.exception(
+                    "Waiting for work failed, the queue is looked at every %d s until it works",
+                    round(LAST_BACKOFF_S),
+                    extra={"action": "wait_failed", "queue": self._settings.queue},
+                )
+                await asyncio.sleep(LAST_BACKOFF_S)
             self._hungry.clear()
             self._wake.set()
 

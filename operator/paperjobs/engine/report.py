@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from paperjobs.model import (
     JobPhase,
     JobState,
     JobStatus,
-    LockState,
     OutcomeKind,
     PaperJobView,
     QueueSettings,
@@ -50,11 +49,7 @@ class ActiveRun:
 def active_runs(snapshot: Snapshot) -> dict[str, ActiveRun]:
     """Our active jobs by id."""
     runs = {run.name: run for run in snapshot.runs}
-    names = {
-        job.id: (job, run_name(snapshot.settings, job.id, job.claim))
-        for job in snapshot.state.active
-        if job.lock is not LockState.FOREIGN
-    }
+    names = {job.id: (job, run_name(snapshot.settings, job.id, job.claim)) for job in snapshot.state.active if job.ours}
     return {job_id: ActiveRun(job=job, name=name, run=runs.get(name)) for job_id, (job, name) in names.items()}
 
 
@@ -155,14 +150,19 @@ def newest_runs(runs: Sequence[Run]) -> dict[str, Run]:
     return newest
 
 
-def past_history(settings: QueueSettings, views: Sequence[PaperJobView]) -> list[PaperJobView]:
-    """Finished PaperJobs over the history limits, oldest first, at most `FORGET_AT_ONCE`."""
+def past_history(settings: QueueSettings, views: Sequence[PaperJobView], alive: Collection[str]) -> list[PaperJobView]:
+    """Finished PaperJobs over the history limits, oldest first, at most `FORGET_AT_ONCE`; never one of a job whose id
+    is in `alive`: it lives again, and its run would go with its PaperJob."""
     past: list[PaperJobView] = []
     for phase, keep in ((JobPhase.COMPLETED, settings.keep_completed), (JobPhase.FAILED, settings.keep_failed)):
-        ended = [view for view in views if view.status is not None and view.status.phase is phase]
+        ended = [view for view in views if _shows(view, phase) and view.job_id not in alive]
         ended.sort(key=lambda view: view.finished_at or 0)
         past += ended[: max(0, len(ended) - keep)]
     return past[:FORGET_AT_ONCE]
+
+
+def _shows(view: PaperJobView, phase: JobPhase) -> bool:
+    return view.status is not None and view.status.phase is phase
 
 
 def queue_status(snapshot: Snapshot, occupied: int, wait: Wait | None) -> QueueStatus:
@@ -177,7 +177,7 @@ def queue_status(snapshot: Snapshot, occupied: int, wait: Wait | None) -> QueueS
         next_start_at=wait.until if wait else None,
         reason=wait.reason if wait else "",
         message=wait.message if wait else "",
-        foreign=sum(job.lock is LockState.FOREIGN for job in state.active),
+        foreign=sum(not job.ours for job in state.active),
     )
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Final
 
 from paperjobs.engine import report
 from paperjobs.engine.decide import Snapshot, Wait
-from paperjobs.model import JobState, JobStatus, PaperJobView, QueueStatus, RunPhase
+from paperjobs.errors import LaunchRefused
+from paperjobs.model import JobState, JobStatus, PaperJobView, QueueSettings, QueueStatus, RunPhase
 from paperjobs.ports import Cluster, JobQueue
 
 PROGRESS_EVERY_S: Final = 10.0
 """Seconds between two status writes that only move the progress of a run."""
+
+WRITES_TOGETHER: Final = 10
+"""Statuses written side by side: more in flight only makes the API server slower."""
+
+log = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -26,20 +34,25 @@ class Reporter:
     async def report(self, snapshot: Snapshot, status: QueueStatus, wait: Wait | None) -> int | None:
         """Make objects say what is. Returns when to look again for a pod that may stay pending (ms), or None."""
         settings = snapshot.settings
-        views = self._cluster.paperjobs(settings)
-        unfinished = [view for view in views if view.status is None or not view.status.phase.final]
+        views = self._cluster.paperjobs(settings) or ()
         active = report.active_runs(snapshot)
+        # A finished job that was retried or added again is shown anew once it is claimed.
+        unfinished = [
+            view for view in views if view.status is None or not view.status.phase.final or view.job_id in active
+        ]
         states = await self._idle_states([view for view in unfinished if view.job_id not in active])
         newest = report.newest_runs(snapshot.runs)
+        desired: list[tuple[PaperJobView, JobStatus]] = []
         for view in unfinished:
             if view.job_id in active:
-                desired = report.active_status(active[view.job_id], snapshot.state.now)
+                status_of_job = report.active_status(active[view.job_id], snapshot.state.now)
             else:
-                desired = report.idle_status(view, states[view.job_id], newest.get(view.job_id), wait)
-            if desired is not None:
-                await self._show(snapshot, view, desired)
+                status_of_job = report.idle_status(view, states[view.job_id], newest.get(view.job_id), wait)
+            if status_of_job is not None:
+                desired.append((view, status_of_job))
+        await self._show_all(settings, desired)
         self._written_at = {view.name: self._written_at.get(view.name, 0.0) for view in unfinished}
-        for view in report.past_history(settings, views):
+        for view in report.past_history(settings, views, active):
             await self._cluster.forget_job(settings, view)
         await self._cluster.show_queue(settings, status)
         return min(
@@ -52,18 +65,40 @@ class Reporter:
         )
 
     async def _idle_states(self, views: list[PaperJobView]) -> Mapping[str, JobState]:
-        """The states of jobs without a claim. A PaperJob made with kubectl whose job Redis does not know is enqueued:
-        adding is idempotent, and its finished job stays in Redis, so it cannot run again."""
+        """The states of jobs without a claim. A new PaperJob made with kubectl is enqueued: adding is idempotent,
+        and its finished job stays in Redis, so that a crash before its status is written cannot repeat it."""
         states = dict(await self._queue.states(view.job_id for view in views))
         for view in views:
-            if view.made_by_hand and states[view.job_id].phase is None:
+            if view.made_by_hand and view.status is None and states[view.job_id].phase is None:
                 await self._queue.enqueue(view.job_id, view.job_name, view.data)
                 states.update(await self._queue.states([view.job_id]))
         return states
 
-    async def _show(self, snapshot: Snapshot, view: PaperJobView, desired: JobStatus) -> None:
+    async def _show_all(self, settings: QueueSettings, desired: list[tuple[PaperJobView, JobStatus]]) -> None:
+        """Write what is worth it, some side by side. A status that the server refuses stops none of the others."""
+        together = asyncio.Semaphore(WRITES_TOGETHER)
+
+        async def show(view: PaperJobView, status: JobStatus) -> None:
+            async with together:
+                try:
+                    await self._cluster.show_job(settings, view, status)
+                except LaunchRefused as refused:
+                    log.error(
+                        "The status of PaperJob %s was refused: %s",
+                        view.name,
+                        refused,
+                        extra={"action": "status_refused", "queue": settings.queue, "job": view.job_id},
+                    )
+                self._written_at[view.name] = time.monotonic()
+
         now = time.monotonic()
-        progress_due = now - self._written_at.get(view.name, 0.0) >= PROGRESS_EVERY_S
-        if report.worth_writing(view.status, desired, progress_due=progress_due):
-            await self._cluster.show_job(snapshot.settings, view, desired)
-            self._written_at[view.name] = now
+        writes = [
+            show(view, status)
+            for view, status in desired
+            if report.worth_writing(
+                view.status, status, progress_due=now - self._written_at.get(view.name, 0.0) >= PROGRESS_EVERY_S
+            )
+        ]
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if result is not None:
+                raise result

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from paperjobs.engine.decide import Finish, Launch, Relock, Remove, Settlement, Vanished
-from paperjobs.engine.launch import Launcher
+from paperjobs.engine.decide import Finish, Launch, Relock, Remove, ReturnAbandoned, Settlement, Unshown, Vanished
+from paperjobs.engine.launch import CANCELLED, Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.errors import RedisRefused
 from paperjobs.model import ActiveJob, Outcome, OutcomeKind, QueueSettings
@@ -26,9 +26,6 @@ MAX_HOLD_MS: Final = 3_600_000
 
 log = logging.getLogger(__name__)
 
-CANCELLED: Final = Outcome(
-    kind=OutcomeKind.NEVER, reason="Cancelled", message="cancelled: the job's PaperJob was deleted"
-)
 RUN_DELETED: Final = Outcome(
     kind=OutcomeKind.DISRUPTED, reason="RunDeleted", message="the run was deleted while it was active"
 )
@@ -50,8 +47,7 @@ class Settler:
         """
         chains: dict[str, list[Settlement]] = {}
         for decision in decisions:
-            subject = decision.run.job_id if isinstance(decision, Remove) else decision.job.id
-            chains.setdefault(subject, []).append(decision)
+            chains.setdefault(_subject(decision), []).append(decision)
         together = asyncio.Semaphore(SETTLE_TOGETHER)
 
         async def carry_out(chain: list[Settlement]) -> None:
@@ -76,12 +72,18 @@ class Settler:
             case Relock(job=job):
                 await self.queue.relock(job.id, job.claim, settings.lock_ms)
             case Finish(job=job, run=run, outcome=outcome):
-                await self.finish(job, outcome)
-                self.observer.settled(settings, run, outcome)
+                if await self.finish(job, outcome):
+                    self.observer.settled(settings, run, outcome)
             case Launch(job=job, run=name):
                 await self._relaunch(settings, job, name)
             case Vanished(job=job, run=name):
                 await self._explain_absence(settings, job, name)
+            case Unshown(job=job, run=name):
+                if not await self.cluster.paperjob_exists(settings, job.id):
+                    # Once it is gone, its absence is explained as a cancellation.
+                    await self.cluster.remove(settings, name)
+            case ReturnAbandoned():
+                await self.queue.return_abandoned()
             case Remove(run=run):
                 await self.cluster.remove(settings, run.name)
             case _:
@@ -96,7 +98,8 @@ class Settler:
 
     async def _relaunch(self, settings: QueueSettings, active: ActiveJob, name: str) -> None:
         job = await self.queue.load(active.id, active.claim)
-        if job is not None:
+        # The start that was reserved with the claim may be long ago: it is the launch that must keep to the window.
+        if job is not None and await self.queue.reserve(job.claim.token, settings.rate_limit) is None:
             await self.launcher.launch(settings, job, name)
 
     async def _explain_absence(self, settings: QueueSettings, job: ActiveJob, name: str) -> None:
@@ -104,3 +107,14 @@ class Settler:
             return
         kept = await self.cluster.paperjob_exists(settings, job.id)
         await self.finish(job, RUN_DELETED if kept else CANCELLED)
+
+
+def _subject(decision: Settlement) -> str:
+    """The id of the job that a decision is about; decisions about one job are carried out in their order."""
+    match decision:
+        case Remove(run=run):
+            return run.job_id
+        case ReturnAbandoned():
+            return ""
+        case _:
+            return decision.job.id

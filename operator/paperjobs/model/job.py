@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from paperjobs.model.naming import digest, dns_slug
 from paperjobs.model.settings import QueueSettings
 from paperjobs_runner.contract import PAYLOAD_LIMIT
 
@@ -28,32 +28,36 @@ class Job:
     attempts_made: int
     data: str
     """The payload as the producer's JSON text; untrusted."""
+    launched_before: bool = False
+    """An earlier claim in this life of the job had a run, and so a PaperJob."""
     deferred_failure: str | None = None
     """Why this job must be failed instead of run (BullMQ: a failed child, too many stalls)."""
 
     @property
     def payload(self) -> str | None:
-        """The payload when it may travel in the pod's environment; None when the runner must read it from the job."""
-        return self.data if len(self.data.encode("utf-8", "surrogatepass")) <= PAYLOAD_LIMIT else None
+        """The payload when it may travel in the pod's environment; None when the runner must read it from the job: it
+        is large, or no text that an environment variable can hold."""
+        try:
+            encoded = self.data.encode()
+        except UnicodeEncodeError:
+            return None
+        return self.data if len(encoded) <= PAYLOAD_LIMIT and b"\0" not in encoded else None
 
 
 def run_name(settings: QueueSettings, job_id: str, claim: Claim) -> str:
-    """The one name of a claim's run: the same on every replica, different for every claim.
+    """The one name of a claim's run: the same on every replica and for every PaperQueue that serves the queue,
+    different for every claim.
 
     The token is part of it because `ats` starts again from 1 when a job is removed and added under its old id, or
     retried with `resetAttemptsStarted`; a run of that earlier life must not be adopted.
     """
-    return f"{settings.name[:40]}-{_digest(settings.prefix, settings.queue, job_id, str(claim.number), claim.token)}"
+    parts = (settings.prefix, settings.queue, job_id, str(claim.number), claim.token)
+    return f"{dns_slug(settings.queue)}-{digest(*parts)}"
 
 
 def paperjob_name(settings: QueueSettings, job_id: str) -> str:
     """The name of the PaperJob that shows a job from Redis; one for all attempts."""
-    return f"{settings.name[:40]}-{_digest(settings.prefix, settings.queue, job_id)}"
-
-
-def _digest(*parts: str) -> str:
-    joined = "\x00".join(parts).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(joined).hexdigest()[:12]
+    return f"{dns_slug(settings.queue)}-{digest(settings.prefix, settings.queue, job_id)}"
 
 
 class LockState(StrEnum):
@@ -64,6 +68,8 @@ class LockState(StrEnum):
     """Ours by the job's own record, but the lock key is gone."""
     FOREIGN = "foreign"
     """A BullMQ worker that is not PaperJobs claimed this job."""
+    ABANDONED = "abandoned"
+    """Claimed by a foreign worker whose lock is gone: it died, or stalls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +84,11 @@ class ActiveJob:
     attempts_made: int
     progress: str | None = None
     """BullMQ progress as JSON text."""
+
+    @property
+    def ours(self) -> bool:
+        """Claimed by PaperJobs, whoever of its replicas."""
+        return self.lock in (LockState.OURS, LockState.LOST)
 
 
 @dataclass(frozen=True, kw_only=True)

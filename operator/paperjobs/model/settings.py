@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from paperjobs.model.naming import digest, dns_slug
+
 RELOCK_MARGIN_MS: Final = 120_000
 """How much longer than its run a claim's lock lives: image pulls are inside the deadline, pod deletion is not."""
 
@@ -77,6 +79,11 @@ class QueueSettings:
     keep_failed: int = 200
     """PaperJobs kept after their end; older ones are deleted. BullMQ's own history follows removeOnComplete/Fail."""
     template: RunnerTemplate = field(default_factory=RunnerTemplate)
+
+    @property
+    def key(self) -> str:
+        """What the queue is called in labels and inside the engine: the same whichever PaperQueue serves it."""
+        return f"{dns_slug(self.queue)}-{digest(self.prefix, self.queue)}"
 
     @property
     def lock_ms(self) -> int:

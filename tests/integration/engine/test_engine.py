@@ -7,10 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
+import pytest
 import redis.asyncio
+from bullmq import Job, Worker
 
 from integration.engine.conftest import SETTINGS, Bench
-from paperjobs.model import JobPhase, Outcome, OutcomeKind, RateLimit
+from paperjobs.model import JobPhase, JobStatus, Outcome, OutcomeKind, PaperJobView, RateLimit, paperjob_name
 from support.memory_cluster import completed
 
 
@@ -162,8 +164,9 @@ async def test_a_deleted_paperjob_cancels_its_run_and_fails_the_job(
     await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
     await asyncio.sleep(0.1)
     bench.cluster.shown.clear()
-    bench.cluster.existing.clear()
-    engine.wake("papers")
+    engine.wake(SETTINGS.key)
+    await bench.until(lambda: not bench.cluster.existing, "the run is removed")
+    engine.wake(SETTINGS.key)
     await asyncio.sleep(0.3)
     assert "cancelled" in str(await redis_client.hget(f"bull:papers:{job_id}", "failedReason"))
     assert await redis_client.zscore("bull:papers:failed", job_id) is not None
@@ -178,7 +181,7 @@ async def test_a_job_removed_from_redis_while_it_runs_has_its_run_removed(
     await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
     await redis_client.delete(f"bull:papers:{job_id}", f"bull:papers:{job_id}:lock")
     await redis_client.lrem("bull:papers:active", 0, job_id)
-    engine.wake("papers")
+    engine.wake(SETTINGS.key)
     await bench.until(lambda: not bench.cluster.existing, "the run is removed")
 
 
@@ -247,3 +250,178 @@ async def test_an_idle_queue_costs_few_commands(bench: Bench, redis_client: redi
     await asyncio.sleep(1)
     after = (await redis_client.info("stats"))["total_commands_processed"]
     assert after - before <= 3
+
+
+async def test_relaunches_after_a_crash_keep_to_the_window_together_with_new_starts(bench: Bench) -> None:
+    limit = RateLimit(max=3, per_ms=600)
+    bench.cluster.crash_on_launch = True
+    await _add(bench, 9)
+    bench.start(replace(SETTINGS, rate_limit=limit, concurrency=20))
+    await bench.until(lambda: bool(bench.log.failures), "the launches fail after their claims")
+    await bench.kill()
+    await asyncio.sleep(0.7)
+
+    bench.cluster.crash_on_launch = False
+    bench.cluster.ends_at_once = True
+    bench.start(replace(SETTINGS, rate_limit=limit, concurrency=20))
+    await bench.until(partial(_launched, bench, 9), "all jobs run", seconds=15)
+    at = bench.cluster.launched_at
+    # A launch follows its reservation by a script's round trip, hence the small allowance.
+    assert all(at[n + 3] - at[n] > 0.55 for n in range(6))
+    assert len({name for name, _ in bench.cluster.launched}) == 9
+
+
+async def test_a_crash_between_the_launch_and_its_record_leaves_one_run(bench: Bench) -> None:
+    bench.cluster.crash_after_launch = True
+    await _add(bench, 1)
+    bench.start()
+    await bench.until(lambda: bool(bench.log.failures), "the launch is not recorded")
+    await bench.kill()
+    bench.cluster.crash_after_launch = False
+    bench.start()
+    bench.cluster.end(bench.cluster.launched[0][0], completed())
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the outcome is settled")
+    assert len(bench.cluster.launched) == 1
+
+
+async def test_a_loop_that_stops_leading_launches_nothing_any_more(bench: Bench) -> None:
+    bench.cluster.slow_launch_s = 1
+    await _add(bench, 2)
+    bench.start()
+    await asyncio.sleep(0.4)
+    stopping = asyncio.get_running_loop().time()
+    await bench.kill()
+    assert asyncio.get_running_loop().time() - stopping < 0.5
+    await asyncio.sleep(1.2)
+    assert bench.cluster.launched == []
+
+
+async def test_another_paperqueue_that_takes_over_the_queue_keeps_its_runs(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    engine = bench.start()
+    (job_id,) = await _add(bench, 1)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    engine.configure([replace(SETTINGS, name="renamed", concurrency=1)])
+    await asyncio.sleep(0.2)
+    await _add(bench, 1)
+    await bench.until(lambda: bench.log.statuses[-1].reason == "ConcurrencyFull", "the old run holds the only slot")
+    bench.cluster.end(bench.cluster.launched[0][0], completed())
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the outcome is settled")
+    assert await redis_client.zscore("bull:papers:completed", job_id) is not None
+
+
+async def test_a_job_cancelled_while_it_waits_for_its_next_attempt_never_runs_again(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.start()
+    (job_id,) = await _add(bench, 1, attempts=3, backoff={"type": "fixed", "delay": 300})
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    bench.cluster.end(bench.cluster.launched[0][0], Outcome(kind=OutcomeKind.FAILED, reason="E", message="first"))
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the attempt is settled")
+    bench.cluster.shown.clear()
+    await asyncio.sleep(0.8)
+    assert len(bench.cluster.launched) == 1
+    assert "cancelled" in str(await redis_client.hget(f"bull:papers:{job_id}", "failedReason"))
+
+
+async def test_a_finished_job_that_is_retried_by_hand_runs_although_its_paperjob_is_history(bench: Bench) -> None:
+    bench.start()
+    (job_id,) = await _add(bench, 1)
+    never = Outcome(kind=OutcomeKind.NEVER, reason="BadPayload", message="no")
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    bench.cluster.end(bench.cluster.launched[0][0], never)
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the failure is settled")
+    bench.cluster.shown.clear()
+    job = await Job.fromId(bench.producer, job_id)
+    await job.retry("failed", {"resetAttemptsMade": True, "resetAttemptsStarted": True})
+    await bench.until(lambda: len(bench.cluster.launched) == 2, "the job is launched again")
+    assert bench.cluster.launched[0][0] != bench.cluster.launched[1][0]
+
+
+async def test_history_never_deletes_the_paperjob_of_a_job_that_lives_again(bench: Bench) -> None:
+    name = paperjob_name(SETTINGS, "again")
+    bench.cluster.shown[name] = PaperJobView(
+        name=name,
+        job_id="again",
+        made_by_hand=False,
+        status=JobStatus(phase=JobPhase.FAILED, job_id="again"),
+        finished_at=1,
+    )
+    await _add(bench, 1, jobId="again")
+    bench.start(replace(SETTINGS, keep_failed=0))
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    await asyncio.sleep(0.3)
+    assert bench.cluster.existing
+    view = bench.cluster.shown[name]
+    assert view.status is not None
+    assert view.status.phase is JobPhase.RUNNING
+
+
+async def test_one_job_with_an_unusable_id_fails_and_the_others_run(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    await _add(bench, 1, jobId="x" * 100_000)
+    await _add(bench, 2)
+    bench.start()
+    await bench.until(partial(_launched, bench, 2), "the others are launched")
+    assert "id" in str(await redis_client.hget("bull:papers:" + "x" * 100_000, "failedReason"))
+
+
+async def test_a_job_of_a_dead_stock_worker_returns_to_the_queue_and_runs(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    (job_id,) = await _add(bench, 1)
+    worker = Worker("papers", None, {"autorun": False, "connection": redis_client})
+    assert await worker.getNextJob("stock-token") is not None
+    await redis_client.delete(f"bull:papers:{job_id}:lock")
+    engine = bench.start(replace(SETTINGS, concurrency=1))
+    await bench.until(lambda: bool(bench.log.statuses), "a tick is made")
+    assert bench.log.statuses[-1].foreign == 1
+    # The second look comes half a minute later; the check's own timer is made to run out here.
+    await redis_client.delete("bull:papers:stalled-check")
+    engine.wake(SETTINGS.key)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+
+
+async def test_a_full_window_is_called_that_although_bullmq_s_own_limiter_is_full_too(bench: Bench) -> None:
+    bench.cluster.ends_at_once = True
+    await _add(bench, 3)
+    bench.start(replace(SETTINGS, rate_limit=RateLimit(max=2, per_ms=60_000)))
+    await bench.until(lambda: len(bench.log.outcomes) == 2, "two jobs run")
+    await asyncio.sleep(0.2)
+    assert bench.log.statuses[-1].reason == "WindowFull"
+
+
+async def test_a_shortened_window_is_in_force_at_once(bench: Bench) -> None:
+    bench.cluster.ends_at_once = True
+    await _add(bench, 4)
+    engine = bench.start(replace(SETTINGS, rate_limit=RateLimit(max=2, per_ms=60_000)))
+    await bench.until(lambda: len(bench.log.outcomes) == 2, "two jobs run")
+    await asyncio.sleep(0.6)
+    engine.configure([replace(SETTINGS, rate_limit=RateLimit(max=2, per_ms=500))])
+    await bench.until(lambda: len(bench.log.outcomes) == 4, "the others run", seconds=1.5)
+
+
+async def test_a_limit_that_is_added_later_counts_the_starts_made_before_it(bench: Bench) -> None:
+    bench.cluster.ends_at_once = True
+    await _add(bench, 5)
+    engine = bench.start()
+    await bench.until(lambda: len(bench.log.outcomes) == 5, "five jobs run without a limit")
+    engine.configure([replace(SETTINGS, rate_limit=RateLimit(max=5, per_ms=60_000))])
+    await _add(bench, 1)
+    await asyncio.sleep(0.5)
+    assert len(bench.cluster.launched) == 5
+
+
+async def test_a_loop_that_dies_ends_the_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def burst(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(bench.log, "tick_failed", burst)
+    bench.cluster.broken = True
+    bench.start()
+    assert bench.task is not None
+    await asyncio.wait([bench.task], timeout=5)
+    with pytest.raises(RuntimeError, match="a bug"):
+        bench.task.result()

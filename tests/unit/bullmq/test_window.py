@@ -27,7 +27,7 @@ class RedisOnTestClock:
     def reserve(self, token: str, limit: int, per_ms: int) -> int:
         redis = self._lua.table_from({"call": self._call})
         keys = self._lua.table_from(["starts", "hold"])
-        argv = self._lua.table_from([token, str(limit), str(per_ms), str(HOUR_MS)])
+        argv = self._lua.table_from([token, str(limit), str(per_ms), str(HOUR_MS), "1000"])
         return int(self._script(redis, keys, argv))
 
     def _call(self, command: str, *args: Any) -> Any:
@@ -38,13 +38,15 @@ class RedisOnTestClock:
                 return False if self.hold is None else str(self.hold)
             case "ZCOUNT":
                 return sum(at >= float(args[1]) for at in self.starts.values())
+            case "ZSCORE":
+                return str(int(self.starts[args[1]])) if args[1] in self.starts else False
             case "ZRANGEBYSCORE":
-                inside = sorted(at for at in self.starts.values() if at >= float(args[1]))
-                return self._lua.table_from(["token", str(int(inside[int(args[5])]))])
+                inside = sorted((at, token) for token, at in self.starts.items() if at >= float(args[1]))
+                return self._lua.table_from([part for at, token in inside for part in (token, str(int(at)))])
             case "ZADD":
                 self.starts[args[2]] = float(args[1])
             case "ZREMRANGEBYSCORE":
-                self.starts = {token: at for token, at in self.starts.items() if at > float(args[2])}
+                self.starts = {token: at for token, at in self.starts.items() if at >= float(args[2][1:])}
         return 1
 
 
@@ -120,3 +122,24 @@ def test_a_clock_that_jumps_back_only_makes_the_window_stricter(limit: int, jump
         assert redis.reserve(f"t{number}", limit, 100) == 0
     redis.now -= jump
     assert redis.reserve("after", limit, 100) > redis.now
+
+
+@given(limits, lengths, pauses, st.data())
+def test_a_start_that_is_made_again_under_its_token_counts_once_and_when_it_was_made_last(
+    limit: int, per_ms: int, waits: list[int], data: st.DataObject
+) -> None:
+    redis = RedisOnTestClock()
+    for wait in waits:
+        redis.now += wait
+        token = data.draw(st.sampled_from(["a", "b", "c", "d"]))
+        opens = redis.reserve(token, limit, per_ms)
+        assert opens == 0 or opens > redis.now
+        assert opens != 0 or redis.starts[token] == redis.now
+        assert sum(at >= redis.now - per_ms for at in redis.starts.values()) <= limit
+
+
+def test_without_a_limit_every_start_is_allowed_and_remembered() -> None:
+    redis = RedisOnTestClock()
+    assert [redis.reserve(f"t{number}", 0, 0) for number in range(20)] == [0] * 20
+    assert len(redis.starts) == 20
+    assert redis.reserve("limited", 20, 1000) > redis.now

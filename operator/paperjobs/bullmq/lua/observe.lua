@@ -11,7 +11,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local jobs = {}
 for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
   local key = ARGV[1] .. id
-  local fields = redis.call("HMGET", key, "ats", "pb", "pjl", "atm", "progress")
+  -- pcall: a key that is no hash must not blind us to the other jobs.
+  local fields = redis.pcall("HMGET", key, "ats", "pb", "pjl", "atm", "progress")
   local lock = redis.call("GET", key .. ":lock")
   jobs[#jobs + 1] = {id, fields[1] or "", fields[2] or "", lock or "", fields[3] or "", fields[4] or "", fields[5] or ""}
 end
@@ -35,10 +36,12 @@ if held <= now then
   held = -1
 end
 local meta = redis.call("HMGET", KEYS[9], "paused", "concurrency", "max")
--- The app's queue.rateLimit(ms), or BullMQ's own fixed window, used up.
+-- BullMQ's limiter holds 2^53 - 1 after the app's queue.rateLimit(ms), else the starts of its own fixed window.
 local starts = tonumber(redis.call("GET", KEYS[10]) or 0)
-if starts > 0 and starts >= tonumber(meta[3] or 9007199254740991) then
+if starts >= 9007199254740991 then
   held = math.max(held, now + redis.call("PTTL", KEYS[10]))
+elseif starts > 0 and meta[3] and starts >= tonumber(meta[3]) then
+  opens = math.max(opens, now + redis.call("PTTL", KEYS[10]))
 end
 
 return {

@@ -1,0 +1,22 @@
+"""Names for Kubernetes made from names that may hold anything."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+SLUG_LENGTH: Final = 40
+"""Leaves room for a digest within the 63 characters of a label value (Kubernetes: job-name is one)."""
+
+
+def dns_slug(text: str) -> str:
+    """The readable part of a name: lower case letters, digits and single dashes, never empty."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower())[:SLUG_LENGTH].strip("-")
+    return slug or "queue"
+
+
+def digest(*parts: str) -> str:
+    """Twelve hexadecimal digits that tell these parts from any others."""
+    joined = "\x00".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(joined).hexdigest()[:12]
