@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio
 from bullmq import Queue
 
 from paperjobs.bullmq.connection import open_client
@@ -202,6 +203,27 @@ async def test_edited_limits_hold_at_once(
     assert test_node.started_in(namespace) == []
     kubectl("patch", "pq", "institutions", "--type=merge", "-p", '{"spec": {"suspend": false}}')
     until(lambda: phases(kubectl) == ["Completed"])
+
+
+async def test_deleting_a_paperjob_cancels_its_run_and_frees_its_slot(
+    start: Callable[[], OperatorProcess],
+    kubectl: Callable[..., str],
+    valkey_port: int,
+    redis_client: redis.asyncio.Redis,
+    test_node: TestNode,
+    namespace: str,
+) -> None:
+    kubectl("apply", "-f", "-", stdin=paperqueue(concurrency=1))
+    until(start().ready)
+    first, second = await add(valkey_port, {"paperId": "1", "seconds": 120}, {"paperId": "2"})
+    test_node.wait_until_running(namespace)
+    until(lambda: phases(kubectl) == ["Running"])
+    kubectl("delete", "paperjobs", "--all")
+    until(lambda: phases(kubectl) == ["Completed"], 40)
+    assert "cancelled" in str(await redis_client.hget(f"bull:institution-extraction:{first}", "failedReason"))
+    assert await redis_client.zscore("bull:institution-extraction:failed", first) is not None
+    assert await redis_client.zscore("bull:institution-extraction:completed", second) is not None
+    assert test_node.running(namespace) == []
 
 
 async def test_the_operator_survives_an_api_server_that_is_away(

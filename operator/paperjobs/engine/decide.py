@@ -161,8 +161,9 @@ def decide_admission(snapshot: Snapshot, occupied: int) -> Admit | Wait:  # noqa
     due = state.next_delayed_at is not None and state.next_delayed_at <= state.now
     if state.counts.waiting == 0 and not due:
         return Wait(reason="Idle", until=state.next_delayed_at)
-    if state.window_opens_at is not None and settings.rate_limit is not None:
-        message = f"{state.window_used} of {settings.rate_limit.max} starts used"
+    if state.window_opens_at is not None:
+        ours = settings.rate_limit is not None and state.window_used >= settings.rate_limit.max
+        message = f"{state.window_used} starts used" if ours else "the app's own rate limit is used up"
         return Wait(reason="WindowFull", message=message, until=state.window_opens_at)
     return Admit(slots=concurrency - occupied)
 

@@ -130,8 +130,8 @@ async def test_rate_limit_that_the_app_set_is_honoured(queue: BullmqJobQueue, we
 
     assert await claim_all(queue) == 2
     state = await queue.observe(ours)
-    assert state.held_until is not None
-    assert 50_000 < state.held_until - state.now <= 60_000
+    assert state.window_opens_at is not None
+    assert 50_000 < state.window_opens_at - state.now <= 60_000
 
 
 async def test_our_rate_limit_caps_every_worker(queue: BullmqJobQueue, web: WebApp, redis_client: Redis) -> None:

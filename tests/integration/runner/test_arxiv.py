@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from paperjobs_runner.arxiv_id import ArxivId, parse_arxiv_id
@@ -18,6 +19,7 @@ from paperjobs_runner.errors import (
     RateLimited,
     ServiceFailed,
 )
+from paperjobs_runner.interrupt import OutOfTime
 from paperjobs_runner.services import arxiv as service
 from paperjobs_runner.services.arxiv import Arxiv
 from paperjobs_runner.settings import ArxivSettings
@@ -198,6 +200,27 @@ def test_a_pdf_without_end_is_cut_off(
     monkeypatch.setattr(service, "MAX_PDF_BYTES", 10_000)
     with pytest.raises(PaperUnavailable, match="has more than"):
         arxiv.download_pdf(arxiv.metadata(PAPER), tmp_path / "x")
+
+
+def test_an_error_page_without_end_is_not_read_to_its_end(
+    arxiv: Arxiv, server: LoopbackServer[ArxivStandin], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = arxiv.metadata(PAPER)
+    page = "x" * 5000 + "Access denied" + "x" * 1_000_000
+    monkeypatch.setattr(httpx2.Response, "read", None)  # reads a whole body, whatever its size
+    server.fault("status", status=403, path="/pdf/", body=page)
+    with pytest.raises(PaperUnavailable, match="no PDF"):
+        arxiv.download_pdf(paper, tmp_path / "x")
+    server.fault("status", status=429, body=page)
+    with pytest.raises(RateLimited):
+        arxiv.metadata(PAPER)
+
+
+def test_an_answer_that_trickles_ends_with_the_runs_time(arxiv: Arxiv) -> None:
+    clock = iter(range(0, 10_000, 300))  # every look at the clock is five minutes later
+    arxiv._deadline = replace(arxiv._deadline, at=600, clock=lambda: next(clock))
+    with pytest.raises(OutOfTime):
+        arxiv.metadata(PAPER)
 
 
 def test_two_requests_keep_arxivs_interval(server: LoopbackServer[ArxivStandin], tmp_path: Path) -> None:

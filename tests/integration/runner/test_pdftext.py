@@ -52,19 +52,35 @@ def test_what_is_not_a_whole_pdf_is_unreadable(content: bytes, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("constant", "limit"),
     [
-        ("MEMORY_BYTES = 1 << 30", "MEMORY_BYTES = 200 << 20"),
+        ("MEMORY_BYTES = 384 << 20", "MEMORY_BYTES = 64 << 20"),
         ("CPU_S = 60", "CPU_S = 1"),
     ],
 )
 def test_a_pdf_that_needs_too_much_costs_only_the_child(
     constant: str, limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _change_child(constant, limit, tmp_path, monkeypatch)
+    with pytest.raises(PaperUnreadable, match="needs more time or memory"):
+        pages(_hungry(4_000_000), tmp_path)
+
+
+def test_the_child_and_its_run_fit_into_a_pod_of_512_mib() -> None:
+    assert pdftext_child.MEMORY_BYTES <= 400 << 20
+
+
+def test_a_pdf_without_end_gives_as_much_text_as_the_run_can_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = "".join(pages(pdf_of(PAPER), tmp_path))
+    _change_child("MAX_CHARACTERS = 2_000_000", "MAX_CHARACTERS = 1_000", tmp_path, monkeypatch)
+    assert "".join(pages(pdf_of(PAPER), tmp_path)) == whole[:1_000]
+
+
+def _change_child(constant: str, limit: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Path(pdftext_child.__file__).read_text()
     assert constant in source
-    (tmp_path / "child.py").write_text(source.replace(constant, limit))
-    monkeypatch.setattr(pdftext_child, "__file__", str(tmp_path / "child.py"))
-    with pytest.raises(PaperUnreadable, match="needs more time or memory"):
-        pages(_hungry(40_000_000), tmp_path)
+    (folder / "child.py").write_text(source.replace(constant, limit))
+    monkeypatch.setattr(pdftext_child, "__file__", str(folder / "child.py"))
 
 
 def _hungry(size: int) -> bytes:

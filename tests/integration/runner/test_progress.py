@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import redis.asyncio
 from paperjobs_runner.contract import Assignment
 from paperjobs_runner.errors import JobUnavailable, Superseded
 from paperjobs_runner.redaction import Redactor
-from paperjobs_runner.services.bullmq_job import read_payload
+from paperjobs_runner.services.bullmq_job import read_job
 from paperjobs_runner.services.progress import Progress
 from paperjobs_runner.settings import RedisSettings
 
@@ -88,28 +89,47 @@ async def test_the_payload_is_read_from_the_job_when_the_environment_has_none(
     redis_client: redis.asyncio.Redis, valkey_port: int
 ) -> None:
     await redis_client.hset(KEY, mapping={"data": '{"paperId":"p"}', "ats": "1"})
-    assert read_payload(assignment(), settings(valkey_port)) == '{"paperId":"p"}'
+    assert read_job(assignment(), settings(valkey_port)).data == '{"paperId":"p"}'
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        1,  # the job was claimed again
+        3,  # the job was removed and added again under its id: its claims count from 1
+    ],
+)
 async def test_a_claim_that_is_over_is_seen_before_any_work(
-    redis_client: redis.asyncio.Redis, valkey_port: int
+    claim: int, redis_client: redis.asyncio.Redis, valkey_port: int
 ) -> None:
     await redis_client.hset(KEY, mapping={"data": "{}", "ats": "2"})
     with pytest.raises(Superseded):
-        read_payload(assignment(payload="{}", claim=1), settings(valkey_port))
+        read_job(assignment(payload="{}", claim=claim), settings(valkey_port))
+
+
+async def test_only_redis_confirms_that_a_claim_is_the_jobs_present_one(
+    redis_client: redis.asyncio.Redis, valkey_port: int
+) -> None:
+    assert read_job(assignment(payload="{}"), settings(valkey_port)).confirmed_at is None  # it was removed
+    await redis_client.hset(KEY, mapping={"data": "{}", "ats": "1"})
+    before = datetime.now(UTC)
+    confirmed_at = read_job(assignment(payload="{}"), settings(valkey_port)).confirmed_at
+    assert confirmed_at is not None
+    assert before <= confirmed_at <= datetime.now(UTC)
 
 
 async def test_a_payload_that_cannot_be_read_is_a_passing_fault(
     redis_client: redis.asyncio.Redis, valkey_port: int
 ) -> None:
     with pytest.raises(JobUnavailable, match="no longer in Redis"):
-        read_payload(assignment(), settings(valkey_port))
+        read_job(assignment(), settings(valkey_port))
     with pytest.raises(JobUnavailable, match="ConnectionError"):
-        read_payload(assignment(), settings(1))
+        read_job(assignment(), settings(1))
     with pytest.raises(JobUnavailable, match="set REDIS_HOST"):
-        read_payload(assignment(), None)
+        read_job(assignment(), None)
 
 
 def test_a_run_that_has_its_payload_does_without_redis() -> None:
-    assert read_payload(assignment(payload="{}"), settings(1)) == "{}"
-    assert read_payload(assignment(payload="{}"), None) == "{}"
+    for redis_settings in (settings(1), None):
+        job = read_job(assignment(payload="{}"), redis_settings)
+        assert (job.data, job.confirmed_at) == ("{}", None)

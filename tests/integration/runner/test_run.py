@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 import redis.asyncio
 
 from paperjobs_runner.contract import ExitCode, Report
+from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import read_results
 from paperjobs_standins.server import Standins
 
@@ -45,9 +47,18 @@ def standins(all_standins: Standins) -> Standins:
     return all_standins
 
 
+@pytest.fixture(scope="module")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables, to be copied."""
+    file = tmp_path_factory.mktemp("database") / "papers.db"
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-def env(standins: Standins, tmp_path: Path) -> dict[str, str]:
+def env(standins: Standins, new_database: Path, tmp_path: Path) -> dict[str, str]:
     """A run's environment: nothing of ours, the stand-ins, SQLite with its tables, and an assignment."""
+    shutil.copy(new_database, tmp_path / "papers.db")
     env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPYCACHEPREFIX")}
     env |= standins.env() | {
         "DATABASE_URL": f"sqlite:///{tmp_path}/papers.db",
@@ -62,7 +73,6 @@ def env(standins: Standins, tmp_path: Path) -> dict[str, str]:
         "PAPERJOBS_PAYLOAD": json.dumps({"paperId": "p-1", "arxivUrl": "https://arxiv.org/abs/1706.03762"}),
         "PAPERJOBS_TERMINATION_LOG": str(tmp_path / "termination-log"),
     }
-    subprocess.run([*COMMAND, "db", "upgrade"], env=env, check=True, capture_output=True)
     return env
 
 

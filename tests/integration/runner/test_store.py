@@ -95,11 +95,12 @@ def write(
     paper: PaperFacts = PAPER,
     findings: Findings = FINDINGS,
     now: datetime = NOW,
+    confirmed_at: datetime | None = None,
     between: Callable[[], object] = lambda: None,
 ) -> int | None:
     """One whole run's use of the database; `between` happens while the run works."""
     with transaction(engine) as connection:
-        generation = begin_run(connection, assignment, now)
+        generation = begin_run(connection, assignment, now, confirmed_at=confirmed_at)
     between()
     with transaction(engine) as connection:
         return write_findings(
@@ -312,6 +313,31 @@ def test_an_older_claim_does_not_begin_while_a_newer_one_works(engine: Engine) -
 def test_a_job_added_again_under_its_old_id_counts_its_claims_from_one(engine: Engine) -> None:
     write(engine, assignment=replace(ASSIGNMENT, claim=3))
     assert write(engine, assignment=ASSIGNMENT) is None
+
+
+@pytest.mark.parametrize("worked", [timedelta(0), timedelta(minutes=9)])
+def test_a_job_added_again_begins_at_once_although_a_run_of_its_earlier_life_never_ended(
+    engine: Engine, worked: timedelta
+) -> None:
+    with transaction(engine) as connection:
+        begin_run(connection, replace(ASSIGNMENT, run="run-of-earlier-life", claim=3), NOW - worked)
+    now = NOW + timedelta(seconds=2)
+    assert write(engine, now=now, confirmed_at=now - timedelta(seconds=1)) is None
+
+
+def test_a_run_of_an_earlier_life_writes_nothing_once_the_job_added_again_has_begun(engine: Engine) -> None:
+    def begin_the_job_added_again() -> None:
+        with transaction(engine) as connection:
+            begin_run(connection, ASSIGNMENT, NOW + timedelta(minutes=1), confirmed_at=NOW + timedelta(seconds=59))
+
+    with pytest.raises(Superseded):
+        write(engine, assignment=replace(ASSIGNMENT, claim=3), between=begin_the_job_added_again)
+
+
+def test_a_claim_that_ended_after_redis_confirmed_it_does_not_take_the_newer_ones_place(engine: Engine) -> None:
+    write(engine, assignment=replace(ASSIGNMENT, run="run-2", claim=2))
+    with pytest.raises(Superseded):
+        write(engine, now=NOW + timedelta(seconds=5), confirmed_at=NOW - timedelta(seconds=1))
 
 
 def test_a_newer_claim_that_died_does_not_block_for_ever(engine: Engine) -> None:

@@ -12,7 +12,9 @@ from paperjobs.engine.decide import (
     Launch,
     Relock,
     Remove,
+    ReturnAbandoned,
     Snapshot,
+    Unshown,
     Vanished,
     Wait,
     decide_admission,
@@ -159,3 +161,21 @@ def test_waiting_names_the_instant_at_which_it_ends() -> None:
     assert next_wake([held.until, None, 1_002_000], now=1_000_000, resync_ms=30_000) == 500
     assert next_wake([None], now=1_000_000, resync_ms=30_000) == 30_000
     assert next_wake([999_000], now=1_000_000, resync_ms=30_000) == 1
+
+
+def test_a_live_run_whose_paperjob_is_gone_is_looked_into_unless_there_are_no_such_objects() -> None:
+    unshown = [Unshown(job=JOB, run=RUN.name)]
+    assert decide_settle(replace(_snapshot(RUN, active=(JOB,)), shown=frozenset())) == unshown
+    assert decide_settle(replace(_snapshot(RUN, active=(JOB,)), shown=frozenset({"7"}))) == []
+    assert decide_settle(replace(_snapshot(RUN, active=(JOB,)), shown=None)) == []
+
+
+def test_a_run_that_is_going_already_is_not_removed_again() -> None:
+    going = replace(RUN, phase=RunPhase.TERMINATING)
+    assert decide_settle(replace(_snapshot(going, active=(JOB,)), shown=frozenset())) == []
+
+
+def test_jobs_that_a_dead_worker_left_are_returned_after_our_own_locks_are_back() -> None:
+    abandoned = replace(JOB, id="8", lock=LockState.ABANDONED)
+    lost = replace(JOB, lock=LockState.LOST)
+    assert decide_settle(_snapshot(RUN, active=(abandoned, lost))) == [Relock(job=lost), ReturnAbandoned()]
