@@ -49,6 +49,14 @@ class Launch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Record:
+    """The run exists, and the record of its launch was lost to a crash. Without it, a deleted run would be launched
+    again under the same claim."""
+
+    job: ActiveJob
+
+
+@dataclass(frozen=True, kw_only=True)
 class Vanished:
     """Launched, and the run is not in the cache: cancelled, deleted by hand, or the cache is late. Ask the source."""
 
@@ -76,7 +84,7 @@ class Remove:
     run: Run
 
 
-Settlement = Relock | Finish | Launch | Vanished | Unshown | ReturnAbandoned | Remove
+Settlement = Relock | Finish | Launch | Record | Vanished | Unshown | ReturnAbandoned | Remove
 
 
 def decide_settle(snapshot: Snapshot) -> list[Settlement]:
@@ -96,8 +104,8 @@ def decide_settle(snapshot: Snapshot) -> list[Settlement]:
             decisions.append(Vanished(job=job, run=name) if job.launched else Launch(job=job, run=name))
         elif run.outcome is not None:
             decisions.append(Finish(job=job, run=run, outcome=run.outcome))
-        elif run.phase is not RunPhase.TERMINATING and not _is_shown(snapshot, job):
-            decisions.append(Unshown(job=job, run=name))
+        else:
+            decisions += _keep(snapshot, job, run)
     if any(job.lock is LockState.ABANDONED for job in snapshot.state.active):
         # Last, when our own lost locks are back.
         decisions.append(ReturnAbandoned())
@@ -105,8 +113,12 @@ def decide_settle(snapshot: Snapshot) -> list[Settlement]:
     return decisions
 
 
-def _is_shown(snapshot: Snapshot, job: ActiveJob) -> bool:
-    return not job.launched or snapshot.shown is None or job.id in snapshot.shown
+def _keep(snapshot: Snapshot, job: ActiveJob, run: Run) -> list[Settlement]:
+    """What a live run of a current claim needs: nearly always nothing."""
+    if not job.launched:
+        return [Record(job=job)]
+    shown = snapshot.shown is None or job.id in snapshot.shown
+    return [] if shown or run.phase is RunPhase.TERMINATING else [Unshown(job=job, run=run.name)]
 
 
 @dataclass(frozen=True, kw_only=True)

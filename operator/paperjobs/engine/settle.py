@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from paperjobs.engine.decide import Finish, Launch, Relock, Remove, ReturnAbandoned, Settlement, Unshown, Vanished
+from paperjobs.engine.decide import (
+    Finish,
+    Launch,
+    Record,
+    Relock,
+    Remove,
+    ReturnAbandoned,
+    Settlement,
+    Unshown,
+    Vanished,
+)
 from paperjobs.engine.launch import CANCELLED, Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.errors import RedisRefused
@@ -76,6 +86,8 @@ class Settler:
                     self.observer.settled(settings, run, outcome)
             case Launch(job=job, run=name):
                 await self._relaunch(settings, job, name)
+            case Record(job=job):
+                await self.queue.record_launch(job.id, job.claim)
             case Vanished(job=job, run=name):
                 await self._explain_absence(settings, job, name)
             case Unshown(job=job, run=name):

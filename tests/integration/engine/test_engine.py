@@ -279,6 +279,7 @@ async def test_a_crash_between_the_launch_and_its_record_leaves_one_run(bench: B
     await bench.kill()
     bench.cluster.crash_after_launch = False
     bench.start()
+    await bench.until(lambda: bool(bench.log.statuses), "a tick is made")
     bench.cluster.end(bench.cluster.launched[0][0], completed())
     await bench.until(lambda: len(bench.log.outcomes) == 1, "the outcome is settled")
     assert len(bench.cluster.launched) == 1

@@ -10,6 +10,7 @@ from paperjobs.engine.decide import (
     Admit,
     Finish,
     Launch,
+    Record,
     Relock,
     Remove,
     ReturnAbandoned,
@@ -179,3 +180,8 @@ def test_jobs_that_a_dead_worker_left_are_returned_after_our_own_locks_are_back(
     abandoned = replace(JOB, id="8", lock=LockState.ABANDONED)
     lost = replace(JOB, lock=LockState.LOST)
     assert decide_settle(_snapshot(RUN, active=(abandoned, lost))) == [Relock(job=lost), ReturnAbandoned()]
+
+
+def test_a_launch_whose_record_was_lost_is_recorded_before_its_run_can_vanish() -> None:
+    unrecorded = replace(JOB, launched=False)
+    assert decide_settle(_snapshot(RUN, active=(unrecorded,))) == [Record(job=unrecorded)]
