@@ -28,8 +28,8 @@ from paperjobs.ports import Cluster, JobQueue
 RESYNC_MS: Final = 30_000
 """The slow repair of whatever a wake-up missed; costs one script in Redis."""
 
-LIVE_RESYNC_MS: Final = 10_000
-"""While runs are live: their progress is shown, and pods that stay pending are."""
+BUSY_RESYNC_MS: Final = 5_000
+"""While jobs wait or runs are live: progress and the backlog are shown. A full queue gets no marker from BullMQ."""
 
 MIRROR_EVERY_S: Final = 60.0
 """The app may wipe its queue's meta (obliterate, removeGlobalConcurrency): our caps come back this soon."""
@@ -140,7 +140,7 @@ class QueueLoop:
             self._hungry.set()
         again = 1 if wait is None else None
         instants = [wait.until if wait else None, pending, *self._due_launch(snapshot)]
-        resync = LIVE_RESYNC_MS if occupied else RESYNC_MS
+        resync = BUSY_RESYNC_MS if occupied or snapshot.state.counts.waiting else RESYNC_MS
         return (again or next_wake(instants, snapshot.state.now, resync)) / 1000
 
     @staticmethod

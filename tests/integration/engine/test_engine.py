@@ -410,6 +410,7 @@ async def test_a_limit_that_is_added_later_counts_the_starts_made_before_it(benc
     engine = bench.start()
     await bench.until(lambda: len(bench.log.outcomes) == 5, "five jobs run without a limit")
     engine.configure([replace(SETTINGS, rate_limit=RateLimit(max=5, per_ms=60_000))])
+    await bench.until(lambda: bench.log.statuses[-1].rate_limit is not None, "the limit is in force")
     await _add(bench, 1)
     await asyncio.sleep(0.5)
     assert len(bench.cluster.launched) == 5
