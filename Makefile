@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Another project's environment must not take the place of this one's.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup demo test test-unit test-integration test-cluster test-e2e control-plane check format clean
+.PHONY: help setup demo test test-unit test-integration test-cluster test-e2e bench control-plane check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-cluster: setup control-plane ## Run the tests on a real Kubernetes control 
 
 test-e2e: setup ## Run the demo as a test
 	$(PYTEST) tests/e2e
+
+bench: setup control-plane ## Measure speed and cost, each figure beside a baseline (BENCH_ARGS="idle --json FILE")
+	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH_ARGS)
 
 control-plane: setup ## Build etcd, kube-apiserver, kube-controller-manager, kubectl and helm, once
 	@PYTHONPATH=tests $(BIN)/python -m support.controlplane_build

@@ -28,6 +28,9 @@ COMMANDS: Final = {
     "operator": "serve the queues of a Kubernetes cluster (what the chart starts)",
 }
 
+MODULES: Final = {"operator": "operate"}
+"""Commands whose module has another name: none may be called like a module of the standard library."""
+
 EXTRAS: Final = {"demo": "local", "local": "local", "enqueue": "operator", "operator": "operator"}
 """What to install for a command, should one of its imports be missing."""
 
@@ -40,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the process's exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        command = importlib.import_module(f"paperjobs.commands.{arguments.command}")
+        module = MODULES.get(arguments.command, arguments.command)
+        command = importlib.import_module(f"paperjobs.commands.{module}")
         code: int = command.main(arguments.arguments)
     except SettingsError as error:
         return _complain(str(error), USAGE)

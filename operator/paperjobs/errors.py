@@ -31,4 +31,4 @@ class PaperJobDeleted(PaperJobsError):
 
 
 class LaunchRefused(PaperJobsError):
-    """The API server refused the run; the message is the server's."""
+    """The run cannot be launched as it is; the message is the API server's, or the operating system's."""

@@ -1,7 +1,8 @@
 """Log lines: a sentence for people, fields for machines. Every line has queue, job, run and attempt.
 
-Fields come from `extra={...}` at the call, or from `log_context(...)` around it. Job ids and messages are untrusted;
-JSON keeps them on one line, and the text form escapes what a terminal would obey.
+Fields come from `extra={...}` at the call. `queue` is the BullMQ queue, in metrics too; `paperqueue` is the object that
+serves it. Job ids and messages are untrusted; JSON keeps them on one line, and the text form escapes what a terminal
+would obey.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -23,19 +21,7 @@ FIELDS: Final = ("queue", "job", "run", "attempt")
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", *FIELDS}
 
-_context: ContextVar[dict[str, Any]] = ContextVar("log_context", default={})  # noqa: B039
-
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def log_context(**fields: Any) -> Iterator[None]:
-    """Add fields to every line logged inside, by this task and those that it starts."""
-    token = _context.set({**_context.get(), **fields})
-    try:
-        yield
-    finally:
-        _context.reset(token)
 
 
 def configure_logs(level: LogLevel, form: LogFormat, stream: TextIO | None = None) -> None:
@@ -81,7 +67,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    given = {**_context.get(), **vars(record)}
+    given = vars(record)
     others = {name: value for name, value in given.items() if name not in _STANDARD}
     return {**{name: given.get(name) for name in FIELDS}, **others}
 
@@ -96,11 +82,11 @@ class LoggingObserver:
         """The engine's own line says it."""
 
     def launched(self, queue: QueueSettings, job: Job, run: str) -> None:
-        fields = {"queue": queue.queue, "job": job.id, "run": run, "attempt": job.attempts_made + 1}
-        logger.info("Launched a run", extra={"action": "launched", **fields})
+        fields = {"job": job.id, "run": run, "attempt": job.attempts_made + 1}
+        logger.info("Launched a run", extra={"action": "launched", **_names(queue), **fields})
 
     def settled(self, queue: QueueSettings, run: Run, outcome: Outcome) -> None:
-        fields = {"queue": queue.queue, "job": run.job_id, "run": run.name, "attempt": run.attempt}
+        fields = {**_names(queue), "job": run.job_id, "run": run.name, "attempt": run.attempt}
         said = f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason
         logger.info(
             "A run ended as %s (%s)",
@@ -108,3 +94,7 @@ class LoggingObserver:
             said,
             extra={"action": "settled", "reason": outcome.reason, **fields},
         )
+
+
+def _names(queue: QueueSettings) -> dict[str, str]:
+    return {"queue": queue.queue, "paperqueue": queue.name}

@@ -7,6 +7,7 @@ Whatever happens in between, a report is written and one of the contract's exit 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import tempfile
@@ -45,15 +46,7 @@ def run(env: Mapping[str, str]) -> ExitCode:
 
 def _work(env: Mapping[str, str], log: RunLog) -> Mapping[str, Any]:
     assignment = Assignment.from_env(env)
-    log.know(
-        {
-            "queue": assignment.queue,
-            "job": assignment.job_id,
-            "run": assignment.run,
-            "attempt": assignment.attempt,
-            "step": "start",
-        }
-    )
+    log.know(_identity(assignment))
     redact = Redactor(_secrets(env))
     log.hide(redact)
     seconds = max(1.0, assignment.timeout_seconds - REPORT_RESERVE_S)
@@ -62,29 +55,40 @@ def _work(env: Mapping[str, str], log: RunLog) -> Mapping[str, Any]:
     from paperjobs_runner.deadline import Deadline
     from paperjobs_runner.pipelines import check_pipeline, load_pipeline
     from paperjobs_runner.pipelines.context import RunContext
-    from paperjobs_runner.services.bullmq_job import read_payload
+    from paperjobs_runner.services.bullmq_job import read_job
     from paperjobs_runner.services.progress import Progress
     from paperjobs_runner.settings import read_settings
 
+    deadline = Deadline.after(seconds)
     check_pipeline(assignment.pipeline)
     settings = read_settings(env)
-    payload = read_payload(assignment, settings.redis)
-    progress = Progress(assignment, settings.redis, redact)
-    with tempfile.TemporaryDirectory(prefix="paperjobs-") as folder:
-        try:
-            return load_pipeline(assignment.pipeline).run(
-                RunContext(
-                    assignment=assignment,
-                    payload=payload,
-                    settings=settings,
-                    deadline=Deadline.after(seconds),
-                    progress=progress,
-                    log=log,
-                    folder=Path(folder),
-                )
-            )
-        finally:
-            progress.close()
+    job = read_job(assignment, settings.redis)
+    with (
+        tempfile.TemporaryDirectory(prefix="paperjobs-") as folder,
+        contextlib.closing(Progress(assignment, settings.redis, redact)) as progress,
+    ):
+        context = RunContext(
+            assignment=assignment,
+            payload=job.data,
+            confirmed_at=job.confirmed_at,
+            settings=settings,
+            deadline=deadline,
+            progress=progress,
+            log=log,
+            folder=Path(folder),
+        )
+        return load_pipeline(assignment.pipeline).run(context)
+
+
+def _identity(assignment: Assignment) -> Mapping[str, Any]:
+    """What every line of the log carries."""
+    return {
+        "queue": assignment.queue,
+        "job": assignment.job_id,
+        "run": assignment.run,
+        "attempt": assignment.attempt,
+        "step": "start",
+    }
 
 
 def _secrets(env: Mapping[str, str]) -> tuple[str, ...]:

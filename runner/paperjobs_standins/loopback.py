@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from paperjobs_standins.exchange import FAULTS_PATH, REQUESTS_PATH, Answer, BadRequestBody, Request, Service
@@ -38,7 +38,7 @@ class LoopbackServer(Generic[S]):
     def __init__(self, service: S, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.service = service
         self.plan = FaultPlan()
-        self.stopping = threading.Event()
+        self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._recorded: list[Recorded] = []
         self._connections: set[socket.socket] = set()
@@ -79,7 +79,7 @@ class LoopbackServer(Generic[S]):
 
     def stop(self) -> None:
         """Stop serving, wake every hanging answer and close every connection."""
-        self.stopping.set()
+        self._stopping.set()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -100,22 +100,33 @@ class LoopbackServer(Generic[S]):
         with self._lock:
             self._connections.discard(connection)
 
-    def record(self, request: Request, fault: Fault | None) -> int:
-        """Note that a request arrived; returns its number for `answered`."""
+    def receive(self, request: Request) -> tuple[int, Fault | None]:
+        """Note that a request arrived; returns its number for `answer`, and the fault that strikes it."""
+        fault = self.plan.take(request)
         kind = fault.kind if fault else None
         with self._lock:
             self._recorded.append(Recorded(method=request.method, target=request.target, status=None, fault=kind))
-            return len(self._recorded) - 1
+            return len(self._recorded) - 1, fault
 
-    def answered(self, number: int, status: int) -> None:
-        """Note with which status a recorded request was answered."""
+    def delay(self, seconds: float) -> None:
+        """Return after that time, or when the server stops."""
+        self._stopping.wait(seconds)
+
+    def answer(self, number: int, request: Request, fault: Fault | None) -> Answer:
+        """The service's answer, or the fault's, whose status is noted."""
+        answer = self._faulty(fault) if fault else None
+        if answer is None:
+            answer = self.service.answer(request)
         with self._lock:
             if number < len(self._recorded):
-                was = self._recorded[number]
-                self._recorded[number] = Recorded(method=was.method, target=was.target, status=status, fault=was.fault)
+                self._recorded[number] = replace(self._recorded[number], status=answer.status)
+        return answer
 
-    def steer(self, request: Request) -> Answer:
-        """Answer one of the two steering paths."""
+    def steer(self, request: Request) -> Answer | None:
+        """Answer one of the two steering paths; None for any other."""
+        return self._steered(request) if request.path in (FAULTS_PATH, REQUESTS_PATH) else None
+
+    def _steered(self, request: Request) -> Answer:
         if request.path == REQUESTS_PATH and request.method == "GET":
             recorded = self.requests
             return Answer.json({"count": len(recorded), "requests": [vars(one) for one in recorded]})
@@ -134,7 +145,7 @@ class LoopbackServer(Generic[S]):
             return Answer.json({"planned": True}, status=201)
         return Answer.json({"error": "GET or DELETE /__requests__, POST or DELETE /__faults__"}, status=405)
 
-    def faulty(self, fault: Fault) -> Answer | None:
+    def _faulty(self, fault: Fault) -> Answer | None:
         """The wrong answer of a fault that gives one; None for those that drop or delay the true one."""
         if fault.kind is FaultKind.STATUS:
             answer = self.service.failure(fault.status)

@@ -7,14 +7,44 @@ import socket
 import struct
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from paperjobs_standins.exchange import FAULTS_PATH, REQUESTS_PATH, Answer, Request
-from paperjobs_standins.faults import FaultKind
+from paperjobs_standins.exchange import Answer, Request
+from paperjobs_standins.faults import Fault, FaultKind
 
-if TYPE_CHECKING:
-    from paperjobs_standins.loopback import LoopbackServer
+
+class Owner(Protocol):
+    """The stand-in behind the connections."""
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`, without a trailing slash."""
+        ...
+
+    def opened(self, connection: socket.socket) -> None:
+        """A client has connected."""
+        ...
+
+    def closed(self, connection: socket.socket) -> None:
+        """A connection has ended."""
+        ...
+
+    def steer(self, request: Request) -> Answer | None:
+        """Answer a request that is meant for the stand-in itself; None for any other."""
+        ...
+
+    def receive(self, request: Request) -> tuple[int, Fault | None]:
+        """Record a request; returns its number, and the planned fault that it meets."""
+        ...
+
+    def delay(self, seconds: float) -> None:
+        """Return after that time, or when the stand-in stops."""
+        ...
+
+    def answer(self, number: int, request: Request, fault: Fault | None) -> Answer:
+        """Answer a received request: as the service would, or wrongly if that is its fault."""
+        ...
 
 
 class Listener(ThreadingHTTPServer):
@@ -24,7 +54,7 @@ class Listener(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], owner: LoopbackServer[Any]) -> None:
+    def __init__(self, address: tuple[str, int], owner: Owner) -> None:
         self.owner = owner
         super().__init__(address, _Handler)
 
@@ -58,24 +88,20 @@ class _Handler(BaseHTTPRequestHandler):
         """One request, from its body to the answer."""
         owner = self.server.owner
         request = self._request()
-        if request.path in (FAULTS_PATH, REQUESTS_PATH):
-            self._write(owner.steer(request))
+        if (steered := owner.steer(request)) is not None:
+            self._write(steered)
             return
-        fault = owner.plan.take(request)
-        number = owner.record(request, fault)
+        number, fault = owner.receive(request)
         if fault is not None:
             if fault.kind in (FaultKind.HANG, FaultKind.SLOW):
-                owner.stopping.wait(fault.seconds)
+                owner.delay(fault.seconds)
             if fault.kind is FaultKind.HANG:
                 self.close_connection = True
                 return
             if fault.kind is FaultKind.RESET:
                 self._reset()
                 return
-        answer = owner.faulty(fault) if fault else None
-        if answer is None:
-            answer = owner.service.answer(request)
-        owner.answered(number, answer.status)
+        answer = owner.answer(number, request, fault)
         self._write(answer, truncate=fault is not None and fault.kind is FaultKind.TRUNCATE)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = exchange

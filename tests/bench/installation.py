@@ -42,7 +42,7 @@ def installation(folder: Path, queues: Path | Mapping[str, Any]) -> Iterator[Ins
         new_namespace(cluster, namespace)
         cluster.kubectl("apply", "-f", str(ROOT / "crds"))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-        cluster.kubectl("-n", namespace, "apply", "-f", str(ROOT / "tests" / "cluster" / "data" / "rbac.yaml"))
+        cluster.kubectl("-n", namespace, "apply", "-f", str(ROOT / "crds" / "rbac" / "operator.yaml"))
         if isinstance(queues, Path):
             cluster.kubectl("-n", namespace, "apply", "-f", str(queues))
         else:

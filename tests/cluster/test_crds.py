@@ -154,6 +154,7 @@ def test_the_objects_have_short_names_and_a_category_that_is_no_kinds_name(
         ({"retry": {"backoff": {"delay": "soon"}}}, "delay must be a duration"),
         ({"retry": {"backoff": {"delay": "1s", "jitter": 1.5}}}, "jitter must be from 0 to 1"),
         ({"runner": {"env": [{"name": "PAPERJOBS_PAYLOAD", "value": "x"}]}}, "hold the job and cannot be set here"),
+        ({"runner": {"env": [{"name": "PAPERJOBS_TERMINATION_LOG"}]}}, "hold the job and cannot be set here"),
         ({"queue": "a:b"}, "the name of a BullMQ queue cannot contain a colon"),
         ({"pipeline": "Not a name"}, "spec.pipeline"),
     ],
@@ -208,6 +209,26 @@ def test_a_paperqueues_name_fits_into_a_label(control_plane: ControlPlane, names
     body["metadata"]["name"] = "q" * 64
     with pytest.raises(KubectlError, match="may have at most 63 characters"):
         create(control_plane, namespace, body)
+
+
+def test_every_name_that_a_paperqueue_may_have_is_a_label_value(control_plane: ControlPlane, namespace: str) -> None:
+    body = paperqueue()
+    for name in ("a.b-c", "0", "q" * 63):
+        body["metadata"]["name"] = name
+        create(control_plane, namespace, body)
+        control_plane.kubectl("label", "-n", namespace, f"pq/{name}", f"paperjobs.dev/queue={name}")
+    for name in ("a_b", "A", "-a", "a."):
+        body["metadata"]["name"] = name
+        with pytest.raises(KubectlError, match=r"metadata\.name"):
+            create(control_plane, namespace, body)
+
+
+def test_settings_of_the_runner_that_begin_like_its_assignment_may_be_set(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    create(
+        control_plane, namespace, paperqueue(runner={"env": [{"name": "PAPERJOBS_STORAGE_DIR", "value": "/papers"}]})
+    )
 
 
 def test_an_apibudget_needs_a_limit_above_nothing(control_plane: ControlPlane, namespace: str) -> None:

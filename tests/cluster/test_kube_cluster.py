@@ -113,7 +113,7 @@ def _crds(control_plane: ControlPlane) -> None:
 
 @pytest.fixture
 def operator_kubeconfig(control_plane: ControlPlane, namespace: str) -> Path:
-    control_plane.kubectl("apply", "-n", namespace, "-f", str(ROOT / "tests" / "cluster" / "data" / "rbac.yaml"))
+    control_plane.kubectl("apply", "-n", namespace, "-f", str(ROOT / "crds" / "rbac" / "operator.yaml"))
     return control_plane.kubeconfig_of(namespace, "paperjobs-operator")
 
 
@@ -288,6 +288,18 @@ async def test_a_pending_run_says_what_it_waits_for(bench: Bench, test_node: Tes
     ]
     test_node.heal()
     await bench.ended()
+
+
+async def test_a_run_whose_pod_never_started_says_why_when_its_time_is_over(
+    bench: Bench, test_node: TestNode, namespace: str
+) -> None:
+    test_node.inject(Fault.IMAGE_PULL, namespace=namespace)
+    await bench.launch(job(), replace(QUEUE, timeout_s=4))
+    outcome = (await bench.ended()).outcome
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.FAILED
+    assert outcome.reason in ("ErrImagePull", "ImagePullBackOff")
+    assert f"did not start within 4 s: {outcome.reason}" in outcome.message
 
 
 async def test_a_removed_run_keeps_its_slot_until_its_pod_is_gone(

@@ -75,7 +75,7 @@ def start(
     """Starts replicas that serve the four seed queues as crds/queues sets them, with a namespaced Role only."""
     control_plane.kubectl("apply", "-f", str(ROOT / "crds"))
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-    kubectl("apply", "-f", str(ROOT / "tests" / "cluster" / "data" / "rbac.yaml"))
+    kubectl("apply", "-f", str(ROOT / "crds" / "rbac" / "operator.yaml"))
     kubectl("apply", "-f", str(ROOT / "crds" / "queues"))
     kubeconfig = control_plane.kubeconfig_of(namespace, "paperjobs-operator")
     with operator_processes(tmp_path, kubeconfig, valkey_port, RUNNER_IMAGE) as one_more:

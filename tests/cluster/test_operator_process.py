@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from bullmq import Queue
+from bullmq import Job, Queue
 
 from paperjobs.bullmq.connection import open_client
 from paperjobs.settings import RedisSettings
@@ -40,7 +40,7 @@ def start(
     control_plane: ControlPlane, namespace: str, valkey_port: int, tmp_path: Path
 ) -> Iterator[Callable[[], OperatorProcess]]:
     """Starts a replica with the rights of the operator's role."""
-    control_plane.kubectl("apply", "-n", namespace, "-f", str(ROOT / "tests" / "cluster" / "data" / "rbac.yaml"))
+    control_plane.kubectl("apply", "-n", namespace, "-f", str(ROOT / "crds" / "rbac" / "operator.yaml"))
     kubeconfig = control_plane.kubeconfig_of(namespace, "paperjobs-operator")
     with operator_processes(tmp_path, kubeconfig, valkey_port, SCRIPTED_IMAGE) as one_more:
         yield one_more
@@ -103,7 +103,7 @@ async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
     launched, settled = replica.wait_for("launched"), replica.wait_for("settled")
     for line in (launched, settled):
         assert (line["queue"], line["job"], line["attempt"]) == ("institution-extraction", job_id, 1)
-        assert line["run"].startswith("institutions-")
+        assert line["run"].startswith("institution-extraction-")
     assert all({"queue", "job", "run", "attempt"} <= line.keys() for line in replica.lines())
 
     everything = kubectl("get", "paperjobs,pq,jobs", "-o", "json", "--show-managed-fields")
@@ -116,7 +116,8 @@ async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
     )
     assert 3 <= sum(map(int, writes)) <= 4  # PaperJob, Job, perhaps "running", "ended"; its deletion would be the fifth
     assert code == 200
-    assert 'paperjobs_runs_settled_total{outcome="completed",queue="institutions",reason="Completed"} 1.0' in metrics
+    names = 'paperqueue="institutions",queue="institution-extraction"'
+    assert f'paperjobs_runs_settled_total{{outcome="completed",{names},reason="Completed"}} 1.0' in metrics
     assert "paperjobs_leading 1.0" in metrics
     assert replica.get("/livez") == (200, "ok\n")
 
@@ -186,6 +187,69 @@ async def test_of_two_paperqueues_for_one_queue_the_younger_says_conflict(
     kubectl("wait", "--for=condition=Ready", "pq/newer", "--timeout=20s")
     until(lambda: kubectl("get", "paperqueues", "--no-headers").split()[2] == "0/9")
     assert replica.process.poll() is None
+
+
+async def test_a_younger_paperqueue_takes_over_the_run_of_the_older_one(
+    start: Callable[[], OperatorProcess],
+    kubectl: Callable[..., str],
+    valkey_port: int,
+    redis_client: redis.asyncio.Redis,
+    test_node: TestNode,
+    namespace: str,
+) -> None:
+    kubectl("apply", "-f", "-", stdin=paperqueue("older"))
+    await asyncio.sleep(1.1)  # creation times have whole seconds
+    kubectl("apply", "-f", "-", stdin=paperqueue("newer"))
+    replica = start()
+    kubectl("wait", "--for=jsonpath={.status.reason}=Conflict", "pq/newer", "--timeout=20s")
+    [job_id] = await add(valkey_port, {"paperId": "42", "seconds": 4, "report": {"result": {"n": 3}}})
+    test_node.wait_until_running(namespace)
+    until(lambda: phases(kubectl) == ["Running"])
+    kubectl("delete", "pq", "older")
+    kubectl("wait", "--for=condition=Ready", "pq/newer", "--timeout=20s")
+    until(lambda: kubectl("get", "pq", "newer", "--no-headers").split()[2] == "1/2")
+    until(lambda: phases(kubectl) == ["Completed"])
+    launched, settled = replica.wait_for("launched"), replica.wait_for("settled")
+    assert (launched["paperqueue"], settled["paperqueue"]) == ("older", "newer")
+    assert launched["run"] == settled["run"]
+    assert (launched["job"], replica.actions().count("launched"), replica.actions().count("settled")) == (job_id, 1, 1)
+    assert len(test_node.started_in(namespace)) == 1
+    assert await redis_client.zcard("bull:institution-extraction:completed") == 1
+    assert not await redis_client.hexists(f"bull:institution-extraction:{job_id}", "failedReason")
+
+
+async def test_a_persons_paperjob_that_names_a_job_is_told_to_leave_it_out(
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
+) -> None:
+    kubectl("apply", "-f", "-", stdin=paperqueue())
+    until(start().ready)
+    body = json.loads(paperjob("mine"))
+    body["spec"]["jobId"] = "17"
+    kubectl("create", "-f", "-", stdin=json.dumps(body))
+    kubectl("wait", "--for=condition=Failed", "pj/mine", "--timeout=20s")
+    status = json.loads(kubectl("get", "pj", "mine", "-o", "json"))["status"]
+    assert status["reason"] == "WrongSpec"
+    assert "leave out spec.jobId" in status["message"]
+
+
+async def test_a_job_that_is_retried_by_hand_runs_again_under_its_paperjob(
+    start: Callable[[], OperatorProcess], kubectl: Callable[..., str], valkey_port: int
+) -> None:
+    kubectl("apply", "-f", "-", stdin=paperqueue())
+    replica = start()
+    until(replica.ready)
+    [job_id] = await add(valkey_port, {"paperId": "42", "exit": 65})
+    until(lambda: phases(kubectl) == ["Failed"])
+    uid = kubectl("get", "pj", "-o", "jsonpath={.items[0].metadata.uid}")
+    async with open_client(RedisSettings(host="127.0.0.1", port=valkey_port)) as client:
+        queue = Queue("institution-extraction", {"connection": client})
+        job = await Job.fromId(queue, job_id)
+        assert job is not None
+        await job.retry("failed")
+    until(lambda: replica.actions().count("settled") == 2)
+    until(lambda: phases(kubectl) == ["Failed"])
+    assert kubectl("get", "pj", "-o", "jsonpath={.items[*].metadata.uid}") == uid
+    assert kubectl("get", "pj", "-o", "jsonpath={.items[0].status.run}") == replica.wait_for("settled")["run"]
 
 
 async def test_edited_limits_hold_at_once(

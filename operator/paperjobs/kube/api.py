@@ -196,7 +196,8 @@ class Api:
             timeout=aiohttp.ClientTimeout(total=seconds),
         )
         try:
-            async with asyncio.timeout(seconds), self._slots:
+            # The limit is for the server: whoever waits for a slot waits for us.
+            async with self._slots, asyncio.timeout(seconds):
                 response = await self._send(request)
                 answer: Json = json.loads(await response.read())
                 return answer

@@ -10,15 +10,23 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from paperjobs.errors import ClusterUnavailable, PaperJobDeleted
 from paperjobs.kube.api import JOBS, PAPERJOBS, PAPERQUEUES, AlreadyExists, Api, Json, NotFound, Refused
 from paperjobs.kube.manifest import Owner, job_manifest
 from paperjobs.kube.names import HAND_MADE
 from paperjobs.kube.objects import Objects
-from paperjobs.kube.paperjob import job_id, paperjob_manifest, paperjob_status, paperjob_view
+from paperjobs.kube.paperjob import (
+    has_summary_of,
+    is_final,
+    is_of,
+    job_id,
+    made_by_hand,
+    paperjob_manifest,
+    paperjob_status,
+)
 from paperjobs.kube.paperqueue import served_status
 from paperjobs.kube.runcache import RunCache
 from paperjobs.kube.statuswriter import StatusWriter
-from paperjobs.kube.text import bounded_id
 from paperjobs.model import (
     Job,
     JobStatus,
@@ -45,12 +53,10 @@ class KubernetesCluster:
         self._now = now
 
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
-        return self._runs.runs(queue.name)
+        return self._runs.runs(queue.key)
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         owner = await self._owner(queue, job)
-        if owner is None:
-            return  # Cancelled while it waited: the engine finds neither a run nor a PaperJob, and ends the job.
         # The name belongs to this claim alone: if it exists, an earlier try got through.
         with contextlib.suppress(AlreadyExists):
             await self._api.create(JOBS, job_manifest(queue, job, name, owner))
@@ -62,7 +68,7 @@ class KubernetesCluster:
             phase=RunPhase.PENDING,
             created_at=self._now(),
         )
-        self._runs.launched(queue.name, run)
+        self._runs.launched(queue.key, run)
 
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         return await self._api.get(JOBS, name) is not None
@@ -72,16 +78,17 @@ class KubernetesCluster:
         await self._api.delete(JOBS, name, "Foreground")
 
     def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
-        bodies = self._objects.of(PAPERJOBS).values()
-        return [paperjob_view(body) for body in bodies if body["spec"]["queue"] == queue.name]
+        return self._objects.paperjobs.views(queue)
 
     async def paperjob_exists(self, queue: QueueSettings, job_id: str) -> bool:
-        known = self._known(queue, job_id)
-        name = known["metadata"]["name"] if known is not None else paperjob_name(queue, job_id)
-        body = await self._api.get(PAPERJOBS, name)
-        if body is not None:
-            return _shows(body, queue, job_id)
-        return HAND_MADE.fullmatch(job_id) is not None and await self._made_by_hand(queue, job_id) is not None
+        if not HAND_MADE.fullmatch(job_id):
+            body = await self._api.get(PAPERJOBS, paperjob_name(queue, job_id))
+            return body is not None and is_of(body, queue) and not _is_going(body)
+        known = self._objects.paperjobs.by_hand(job_id)
+        if known is None:
+            return await self._made_by_hand(job_id) is not None
+        body = await self._api.get(PAPERJOBS, known["metadata"]["name"])
+        return body is not None and _is_made_by_hand(body, job_id)
 
     async def show_job(self, queue: QueueSettings, paperjob: PaperJobView, status: JobStatus) -> None:
         body = self._objects.of(PAPERJOBS).get(paperjob.name)
@@ -96,51 +103,61 @@ class KubernetesCluster:
             return  # Deleted meanwhile; the watch is about to say so.
 
     async def forget_job(self, queue: QueueSettings, paperjob: PaperJobView) -> None:
-        await self._api.delete(PAPERJOBS, paperjob.name)
         body = self._objects.of(PAPERJOBS).get(paperjob.name)
         if body is not None:
-            self._objects.saw(PAPERJOBS, body, deleted=True)  # The next tick may come before the watch.
+            await self._delete(body)
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         body = self._objects.of(PAPERQUEUES).get(queue.name)
         if body is not None:
             self._statuses.show(PAPERQUEUES, queue.name, served_status(body, status, self._now()))
 
-    async def _owner(self, queue: QueueSettings, job: Job) -> Owner | None:
-        """The PaperJob that shows the job: known, made by an earlier attempt, or made now. None when it was made by
-        hand and is gone."""
-        body = self._known(queue, job.id)
-        if body is None and HAND_MADE.fullmatch(job.id):
-            body = await self._made_by_hand(queue, job.id)
+    async def _owner(self, queue: QueueSettings, job: Job) -> Owner:
+        """The PaperJob that shows the job: made by hand, by an earlier attempt, or now."""
+        if HAND_MADE.fullmatch(job.id):
+            body = await self._made_by_hand(job.id)
             if body is None:
-                return None
-        if body is None:
-            body = await self._create_paperjob(queue, job)
-            self._objects.saw(PAPERJOBS, body)
+                raise PaperJobDeleted
+        else:
+            body = await self._showing(queue, job)
         return Owner(name=body["metadata"]["name"], uid=body["metadata"]["uid"])
+
+    async def _showing(self, queue: QueueSettings, job: Job) -> Json:
+        known = self._objects.of(PAPERJOBS).get(paperjob_name(queue, job.id))
+        body = known if known is not None and is_of(known, queue) else await self._create_paperjob(queue, job)
+        if is_final(body) and not has_summary_of(body, job):
+            # Its job is no more: another was added under the same id.
+            await self._delete(body)
+            body = await self._create_paperjob(queue, job)
+        return body
 
     async def _create_paperjob(self, queue: QueueSettings, job: Job) -> Json:
         manifest = paperjob_manifest(queue, job)
+        name = manifest["metadata"]["name"]
         try:
-            return await self._api.create(PAPERJOBS, manifest)
+            body = await self._api.create(PAPERJOBS, manifest)
         except AlreadyExists:
-            name = manifest["metadata"]["name"]
-            body = await self._api.get(PAPERJOBS, name)
-            if body is None or not _shows(body, queue, job.id):
+            found = await self._api.get(PAPERJOBS, name)
+            if found is None or _is_going(found):
+                raise ClusterUnavailable(f"PaperJob {name} is just being deleted") from None
+            if not is_of(found, queue):
                 raise Refused(f"a PaperJob {name} exists that shows another job; delete it") from None
-            return body
+            body = found
+        self._objects.saw(PAPERJOBS, body)
+        return body
 
-    def _known(self, queue: QueueSettings, wanted: str) -> Json | None:
-        bodies = self._objects.of(PAPERJOBS)
-        usual = bodies.get(paperjob_name(queue, wanted))
-        candidates = [usual] if usual is not None else bodies.values()
-        return next((body for body in candidates if _shows(body, queue, wanted)), None)
+    async def _delete(self, body: Json) -> None:
+        await self._api.delete(PAPERJOBS, body["metadata"]["name"])
+        self._objects.saw(PAPERJOBS, body, deleted=True)  # The next look may come before the watch.
 
-    async def _made_by_hand(self, queue: QueueSettings, wanted: str) -> Json | None:
+    async def _made_by_hand(self, job_id: str) -> Json | None:
         """Objects cannot be asked for by uid, so all are listed; only when memory does not know the object."""
+        known = self._objects.paperjobs.by_hand(job_id)
+        if known is not None:
+            return dict(known)
         async for page in self._api.pages(PAPERJOBS):
             for body in page["items"]:
-                if _shows(body, queue, wanted):
+                if _is_made_by_hand(body, job_id):
                     return dict(body)
         return None
 
@@ -151,6 +168,9 @@ def is_shown(body: Json, wanted: Mapping[str, Any]) -> bool:
     return all(status.get(name) == value for name, value in wanted.items())
 
 
-def _shows(body: Json, queue: QueueSettings, wanted: str) -> bool:
-    alive = not body["metadata"].get("deletionTimestamp")
-    return alive and body["spec"]["queue"] == queue.name and job_id(body) == bounded_id(wanted)
+def _is_made_by_hand(body: Json, wanted: str) -> bool:
+    return made_by_hand(body) and job_id(body) == wanted and not _is_going(body)
+
+
+def _is_going(body: Json) -> bool:
+    return bool(body["metadata"].get("deletionTimestamp"))

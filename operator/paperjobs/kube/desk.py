@@ -8,7 +8,7 @@ from typing import Protocol
 
 from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Json, Resource
 from paperjobs.kube.objects import Objects
-from paperjobs.kube.paperjob import is_stray, stray_status
+from paperjobs.kube.paperjob import is_final, is_of, made_by_hand, queue_key, stray_status, usurper_status
 from paperjobs.kube.paperqueue import refused_status
 from paperjobs.kube.roster import call_the_roll
 from paperjobs.kube.statuswriter import StatusWriter
@@ -21,8 +21,8 @@ class EngineControl(Protocol):
     def configure(self, queues: Sequence[QueueSettings]) -> None:
         """The queues to run from now on."""
 
-    def wake(self, queue_name: str) -> None:
-        """Something of that queue changed."""
+    def wake(self, key: str) -> None:
+        """Something of the queue with that key changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class Desk:
     """Silent until `open`: an engine that knew only some of two conflicting PaperQueues would serve the wrong one."""
 
     def __init__(
-        self, *, default_image: str, serves: Callable[[Collection[str]], None], now: Callable[[], int]
+        self, *, default_image: str, serves: Callable[[Collection[QueueSettings]], None], now: Callable[[], int]
     ) -> None:
-        """`serves` gets the names of the PaperQueues that are served, whenever they are others."""
+        """`serves` gets the queues that are served, whenever they are others."""
         self._default_image = default_image
         self._serves = serves
         self._now = now
@@ -49,6 +49,7 @@ class Desk:
         """Configure the engine from the objects as they are, and again whenever they change."""
         self._open = _Open(engine=engine, objects=objects, statuses=statuses)
         self._call_the_roll(self._open)
+        self._tell_all(self._open)
 
     def changed(self, kind: Resource, body: Json, came_or_went: bool) -> None:
         """An object changed; what was only written into a status by ourselves has no consequences."""
@@ -57,37 +58,53 @@ class Desk:
         if kind in (PAPERQUEUES, APIBUDGETS):
             self._call_the_roll(self._open)
         elif kind is PAPERJOBS and came_or_went:
-            self.wake(body["spec"]["queue"])
-            self._tell_strays(self._open)
+            self._tell(self._open, body)
+            for settings in self._served:
+                if is_of(body, settings) or (made_by_hand(body) and body["spec"]["queue"] == settings.name):
+                    self.wake(settings.key)
 
-    def wake(self, queue_name: str) -> None:
-        """A run of that queue changed."""
+    def wake(self, key: str) -> None:
+        """A run of the queue with that key changed."""
         if self._open is not None:
-            self._open.engine.wake(queue_name)
+            self._open.engine.wake(key)
 
     def wake_all(self) -> None:
         """The cluster can be seen again."""
         for settings in self._served:
-            self.wake(settings.name)
+            self.wake(settings.key)
 
     def _call_the_roll(self, to: _Open) -> None:
         queues = to.objects.of(PAPERQUEUES)
         roster = call_the_roll(queues.values(), to.objects.of(APIBUDGETS), self._default_image)
-        if roster.served != self._served:
-            self._served = roster.served
-            self._serves([settings.name for settings in roster.served])
-            to.engine.configure(roster.served)
         for name, refusal in roster.refused.items():
             to.statuses.show(
                 PAPERQUEUES, name, refused_status(queues[name], refusal.reason, refusal.message, self._now())
             )
-        self._tell_strays(to)
+        if roster.served == self._served:
+            return
+        self._served = roster.served
+        self._serves(roster.served)
+        to.engine.configure(roster.served)
+        self._tell_all(to)
 
-    def _tell_strays(self, to: _Open) -> None:
-        """A PaperJob whose queue nobody serves would otherwise say nothing for ever."""
-        served = {settings.name for settings in self._served}
-        for name, body in to.objects.of(PAPERJOBS).items():
-            if is_stray(body, served):
-                to.statuses.show(PAPERJOBS, name, stray_status(body, self._now()))
-            else:
-                to.statuses.forget(PAPERJOBS, name)
+    def _tell_all(self, to: _Open) -> None:
+        for body in to.objects.of(PAPERJOBS).values():
+            self._tell(to, body)
+
+    def _tell(self, to: _Open, body: Json) -> None:
+        """A PaperJob that nobody looks after would otherwise say nothing for ever."""
+        name = body["metadata"]["name"]
+        if name in to.objects.of(PAPERJOBS) and not is_final(body):
+            if made_by_hand(body) and body["spec"]["queue"] not in {settings.name for settings in self._served}:
+                return to.statuses.show(PAPERJOBS, name, stray_status(body, self._now()))
+            if self._is_usurper(body):
+                return to.statuses.show(PAPERJOBS, name, usurper_status(body, self._now()))
+        return to.statuses.forget(PAPERJOBS, name)
+
+    def _is_usurper(self, body: Json) -> bool:
+        """Whether it names a job, but the operator did not make it; of a queue that is not served, only its labels
+        can be asked."""
+        if made_by_hand(body):
+            return False
+        key = queue_key(body)
+        return not key or any(settings.key == key and not is_of(body, settings) for settings in self._served)

@@ -11,6 +11,7 @@ list ──▶   ▲                 ▲             │
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -31,7 +32,7 @@ from paperjobs.model import QueueSettings
 from paperjobs.ports import Cluster
 
 RETRY_SECONDS: Final = 1.0
-"""Between tries to list our objects when a replica begins to lead."""
+"""Between tries to list our objects."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ class Engine(Protocol):
     def configure(self, queues: Sequence[QueueSettings]) -> None:
         """The queues to run from now on."""
 
-    def wake(self, queue_name: str) -> None:
-        """Something of that queue changed."""
+    def wake(self, key: str) -> None:
+        """Something of the queue with that key changed."""
 
 
 class Leader:
@@ -57,22 +58,23 @@ class Leader:
         *,
         api: Api,
         make_engine: Callable[[Cluster], Engine],
-        serves: Callable[[Collection[str]], None],
+        serves: Callable[[Collection[QueueSettings]], None],
         default_image: str,
         resync_seconds: float,
     ) -> None:
-        """`serves` gets the names of the PaperQueues that are served, whenever they are others."""
+        """`serves` gets the queues that are served, whenever they are others."""
         self._api = api
         self._resync_seconds = resync_seconds
         self._desk = Desk(default_image=default_image, serves=serves, now=unix_ms)
         self._objects = Objects(self._desk.changed)
         self._statuses = StatusWriter(self._write_status)
-        self._runs = RunCache(api, changed=self._desk.wake, regained=self._desk.wake_all, resync_seconds=resync_seconds)
+        self._runs = RunCache(api, changed=self._desk.wake, regained=self._regained, resync_seconds=resync_seconds)
         cluster = KubernetesCluster(
             api=api, objects=self._objects, runs=self._runs, statuses=self._statuses, now=unix_ms
         )
         self._engine = make_engine(cluster)
         self._working = False
+        self._list_now = asyncio.Event()
 
     @property
     def problem(self) -> str:
@@ -83,7 +85,7 @@ class Leader:
 
     async def lead(self) -> None:
         """Serve the queues until cancelled; raises what cannot be repaired by trying again."""
-        await self._first_listing()
+        await self._list_until_done()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._runs.run(), name="runs")
             tasks.create_task(self._statuses.run(), name="statuses")
@@ -97,7 +99,13 @@ class Leader:
         self._working = True
         await self._engine.run()
 
-    async def _first_listing(self) -> None:
+    def _regained(self) -> None:
+        """Jobs and Pods can be seen again: while they could not, kopf may have missed a deletion."""
+        self._desk.wake_all()
+        if self._working:
+            self._list_now.set()
+
+    async def _list_until_done(self) -> None:
         said = ""
         while problem := await self._list():
             if problem != said:  # once, not on every try
@@ -107,9 +115,11 @@ class Leader:
 
     async def _list_again(self) -> None:
         while True:
-            await asyncio.sleep(self._resync_seconds)
-            if problem := await self._list():
-                logger.warning("Our objects cannot be listed: %s", problem)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._resync_seconds):
+                    await self._list_now.wait()
+            self._list_now.clear()
+            await self._list_until_done()
 
     async def _list(self) -> str:
         """List everything; what went wrong, or nothing."""

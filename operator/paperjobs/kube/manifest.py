@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from paperjobs.assignment import RESERVED, assignment
 from paperjobs.kube import names
 from paperjobs.kube.text import bounded_id
 from paperjobs.model import TERMINATION_GRACE_S, Job, QueueSettings
@@ -17,8 +18,9 @@ from paperjobs_runner.contract import Assignment
 USER: Final = 10001
 """Numeric, so that the kubelet can check runAsNonRoot; above the ids of any distribution's own users."""
 
-KEEP_ENDED_SECONDS: Final = 3600
-"""How long an ended Job and its log stay; longer than an operator is down, since an unread outcome is lost with it."""
+KEEP_ENDED_SECONDS: Final = 7 * 24 * 3600
+"""How long an ended Job may stay: longer than an operator is ever away, since an unread outcome is lost with it. This
+is the last resort: the history limits delete PaperJobs, and with them their Jobs, much sooner."""
 
 TMP_LIMIT: Final = "1Gi"
 """Size of /tmp: the largest arXiv PDFs have 100 MB."""
@@ -43,37 +45,11 @@ class Owner:
 
 def job_manifest(settings: QueueSettings, job: Job, name: str, owner: Owner) -> dict[str, Any]:
     """The Job object of a run of `job`."""
-    template = settings.template
-    labels = {
-        **template.labels,
-        "app.kubernetes.io/name": "paperjobs-runner",
-        names.MANAGED_BY: names.MANAGER,
-        names.QUEUE_LABEL: settings.name,
-        names.PIPELINE_LABEL: settings.pipeline,
-    }
-    annotations = {
-        **template.annotations,
-        names.JOB_ID: bounded_id(job.id),
-        names.CLAIM: str(job.claim.number),
-        names.ATTEMPT: str(job.attempts_made + 1),
-    }
+    shared = {"labels": _labels(settings), "annotations": _annotations(settings, job)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": name,
-            "labels": labels,
-            "annotations": annotations,
-            "ownerReferences": [
-                {
-                    "apiVersion": names.API_VERSION,
-                    "kind": "PaperJob",
-                    "name": owner.name,
-                    "uid": owner.uid,
-                    "controller": True,
-                }
-            ],
-        },
+        "metadata": {"name": name, **shared, "ownerReferences": [_reference(owner)]},
         "spec": {
             "parallelism": 1,
             "completions": 1,
@@ -82,29 +58,44 @@ def job_manifest(settings: QueueSettings, job: Job, name: str, owner: Owner) -> 
             "activeDeadlineSeconds": settings.timeout_s,
             "ttlSecondsAfterFinished": KEEP_ENDED_SECONDS,
             "template": {
-                "metadata": {"labels": labels, "annotations": annotations},
-                "spec": _pod(settings, _assignment(settings, job, name)),
+                "metadata": shared,
+                "spec": _pod(settings, assignment(settings, job, name)),
             },
         },
     }
 
 
-def _assignment(settings: QueueSettings, job: Job, name: str) -> Assignment:
-    return Assignment(
-        queue=settings.queue,
-        prefix=settings.prefix,
-        pipeline=settings.pipeline,
-        job_id=job.id,
-        job_name=job.name,
-        run=name,
-        claim=job.claim.number,
-        attempt=job.attempts_made + 1,
-        payload=job.payload,
-        timeout_seconds=settings.timeout_s,
-    )
+def _labels(settings: QueueSettings) -> dict[str, str]:
+    return {
+        **settings.template.labels,
+        "app.kubernetes.io/name": "paperjobs-runner",
+        names.MANAGED_BY: names.MANAGER,
+        names.QUEUE_LABEL: settings.name,
+        names.QUEUE_KEY_LABEL: settings.key,
+        names.PIPELINE_LABEL: settings.pipeline,
+    }
 
 
-def _pod(settings: QueueSettings, assignment: Assignment) -> dict[str, Any]:
+def _annotations(settings: QueueSettings, job: Job) -> dict[str, str]:
+    return {
+        **settings.template.annotations,
+        names.JOB_ID: bounded_id(job.id),
+        names.CLAIM: str(job.claim.number),
+        names.ATTEMPT: str(job.attempts_made + 1),
+    }
+
+
+def _reference(owner: Owner) -> dict[str, Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "PaperJob",
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+    }
+
+
+def _pod(settings: QueueSettings, task: Assignment) -> dict[str, Any]:
     template = settings.template
     optional = {
         "serviceAccountName": template.service_account,
@@ -125,13 +116,13 @@ def _pod(settings: QueueSettings, assignment: Assignment) -> dict[str, Any]:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(settings, assignment)],
+        "containers": [_container(settings, task)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_LIMIT}}],
         **{name: value for name, value in optional.items() if value},
     }
 
 
-def _container(settings: QueueSettings, assignment: Assignment) -> dict[str, Any]:
+def _container(settings: QueueSettings, task: Assignment) -> dict[str, Any]:
     template = settings.template
     optional = {
         "imagePullPolicy": template.image_pull_policy,
@@ -140,7 +131,7 @@ def _container(settings: QueueSettings, assignment: Assignment) -> dict[str, Any
     return {
         "name": CONTAINER,
         "image": template.image,
-        "env": _environment(settings, assignment),
+        "env": _environment(settings, task),
         "resources": dict(template.resources) or DEFAULT_RESOURCES,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -152,10 +143,10 @@ def _container(settings: QueueSettings, assignment: Assignment) -> dict[str, Any
     }
 
 
-def _environment(settings: QueueSettings, assignment: Assignment) -> list[dict[str, Any]]:
+def _environment(settings: QueueSettings, task: Assignment) -> list[dict[str, Any]]:
     """The assignment first, then HOME (libraries keep caches there), then what the infra team sets."""
-    ours = [{"name": name, "value": literal(value)} for name, value in assignment.to_env().items()]
-    theirs = [dict(variable) for variable in settings.template.env if not variable["name"].startswith("PAPERJOBS_")]
+    ours = [{"name": name, "value": literal(value)} for name, value in task.to_env().items()]
+    theirs = [dict(variable) for variable in settings.template.env if variable["name"] not in RESERVED]
     home = [] if any(variable["name"] == "HOME" for variable in theirs) else [{"name": "HOME", "value": "/tmp"}]  # noqa: S108
     return [*ours, *home, *theirs]
 

@@ -15,13 +15,18 @@ SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
 """Finds every Job and Pod of this installation; one operator serves one namespace."""
 
 QUEUE_LABEL: Final = f"{GROUP}/queue"
-"""Name of the PaperQueue (at most 63 characters: crds/paperqueue.yaml); on runs, pods and PaperJobs of claimed jobs."""
+"""Name of the PaperQueue (at most 63 characters: crds/paperqueue.yaml), for people; on runs, pods and PaperJobs of
+claimed jobs. Nothing is found by it: another PaperQueue may take the queue over."""
+
+QUEUE_KEY_LABEL: Final = f"{GROUP}/queue-key"
+"""`QueueSettings.key`: runs and PaperJobs of claimed jobs are found by it, whichever PaperQueue serves their queue."""
 
 PIPELINE_LABEL: Final = f"{GROUP}/pipeline"
 
 ORIGIN_LABEL: Final = f"{GROUP}/origin"
 ORIGIN_REDIS: Final = "redis"
-"""On PaperJobs that the operator made to show a job from Redis; those made by hand do not have it."""
+"""On PaperJobs that the operator made to show a job from Redis; those made by hand do not have it. The name tells them
+too (`paperjob_name`): labels can be copied."""
 
 JOB_ID: Final = f"{GROUP}/job-id"
 """Annotation: the BullMQ job's id, untrusted text."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Api, Json, Resource
+from paperjobs.kube.shelf import Shelf
 
 KINDS: Final = (APIBUDGETS, PAPERQUEUES, PAPERJOBS)
 
@@ -21,6 +22,7 @@ class Objects:
     def __init__(self, changed: Callable[[Resource, Json, bool], None]) -> None:
         """`changed` gets the kind, the body and whether the object came or went (else it was only changed), after
         the change is in here. It must not raise."""
+        self.paperjobs = Shelf()
         self._bodies: dict[Resource, dict[str, Json]] = {kind: {} for kind in KINDS}
         self._changed = changed
 
@@ -36,11 +38,10 @@ class Objects:
             return
         if deleted or body["metadata"].get("deletionTimestamp"):
             if known is not None:
-                del self._bodies[kind][name]
-                self._changed(kind, known, True)
+                self._forget(kind, known)
             return
         body = {**body, "metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
-        self._bodies[kind][name] = body
+        self._keep(kind, body, known)
         if known is None or _version(known) != _version(body):
             self._changed(kind, body, known is None or known["metadata"]["uid"] != body["metadata"]["uid"])
 
@@ -59,8 +60,20 @@ class Objects:
         for body in gone:
             name = body["metadata"]["name"]
             if self._bodies[kind].get(name) is body:  # else it was made anew while the listing ran
-                del self._bodies[kind][name]
-                self._changed(kind, body, True)
+                self._forget(kind, body)
+
+    def _keep(self, kind: Resource, body: Json, known: Json | None) -> None:
+        self._bodies[kind][body["metadata"]["name"]] = body
+        if kind is PAPERJOBS:
+            if known is not None:  # perhaps another object of the same name
+                self.paperjobs.drop(known)
+            self.paperjobs.put(body)
+
+    def _forget(self, kind: Resource, known: Json) -> None:
+        del self._bodies[kind][known["metadata"]["name"]]
+        if kind is PAPERJOBS:
+            self.paperjobs.drop(known)
+        self._changed(kind, known, True)
 
 
 def _version(body: Json) -> int:

@@ -7,7 +7,7 @@ that does not look like a job about a paper is shown as far as it goes. The engi
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from paperjobs.kube.conditions import condition
@@ -18,6 +18,7 @@ from paperjobs.kube.names import (
     MANAGER,
     ORIGIN_LABEL,
     ORIGIN_REDIS,
+    QUEUE_KEY_LABEL,
     QUEUE_LABEL,
 )
 from paperjobs.kube.text import bounded_id, shown
@@ -26,9 +27,8 @@ from paperjobs.model import Job, JobPhase, JobStatus, PaperJobView, QueueSetting
 
 Json = Mapping[str, Any]
 
-PAPER_ID_LIMIT: Final = 200
-ARXIV_URL_LIMIT: Final = 2048
-"""Characters, as the CRD has them (crds/paperjob.yaml)."""
+_SUMMARY: Final = {"paperId": 200, "arxivUrl": 2048}
+"""What is shown of a payload, and in how many characters (crds/paperjob.yaml)."""
 
 MESSAGE_LIMIT: Final = 4096
 """Characters of a status message: a failedReason comes from a termination message of that many bytes."""
@@ -42,27 +42,48 @@ RESULT_LIMIT: Final = 8192
 
 def paperjob_manifest(settings: QueueSettings, job: Job) -> dict[str, Any]:
     """The PaperJob that shows a job from Redis."""
-    spec = {"queue": settings.name, "jobId": bounded_id(job.id)}
-    payload = _payload(job.data)
-    for name, limit in (("paperId", PAPER_ID_LIMIT), ("arxivUrl", ARXIV_URL_LIMIT)):
-        value = payload.get(name)
-        text = shown(str(value), limit) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-        if text:
-            spec[name] = text
     return {
         "apiVersion": API_VERSION,
         "kind": "PaperJob",
         "metadata": {
             "name": paperjob_name(settings, job.id),
-            "labels": {MANAGED_BY: MANAGER, QUEUE_LABEL: settings.name, ORIGIN_LABEL: ORIGIN_REDIS},
+            "labels": {
+                MANAGED_BY: MANAGER,
+                QUEUE_LABEL: settings.name,
+                QUEUE_KEY_LABEL: settings.key,
+                ORIGIN_LABEL: ORIGIN_REDIS,
+            },
         },
-        "spec": spec,
+        "spec": {"queue": settings.name, "jobId": bounded_id(job.id), **_summary(job)},
     }
 
 
 def made_by_hand(body: Json) -> bool:
     """Whether a person made it; the operator's own name the job that they show."""
     return "jobId" not in body["spec"]
+
+
+def queue_key(body: Json) -> str:
+    """The key of the queue for which the operator says to have made it; empty when somebody else made it."""
+    labels = body["metadata"].get("labels") or {}
+    return str(labels.get(QUEUE_KEY_LABEL, "")) if labels.get(ORIGIN_LABEL) == ORIGIN_REDIS else ""
+
+
+def is_of(body: Json, settings: QueueSettings) -> bool:
+    """Whether the operator made it to show a job of that queue; its name proves what its labels say."""
+    named = not made_by_hand(body) and body["metadata"]["name"] == paperjob_name(settings, job_id(body))
+    return named and queue_key(body) == settings.key
+
+
+def is_final(body: Json) -> bool:
+    """Whether its status says that the job has ended."""
+    status = _status(body)
+    return status is not None and status.phase.final
+
+
+def has_summary_of(body: Json, job: Job) -> bool:
+    """Whether it shows the same paper as the job."""
+    return {name: body["spec"][name] for name in _SUMMARY if name in body["spec"]} == _summary(job)
 
 
 def job_id(body: Json) -> str:
@@ -72,8 +93,11 @@ def job_id(body: Json) -> str:
 
 
 def paperjob_view(body: Json) -> PaperJobView:
-    """A PaperJob as the engine sees it."""
+    """A PaperJob as the engine sees it. A status without a job's id is only a note of ours: the engine does not know
+    the PaperJob yet."""
     status = _status(body)
+    if status is not None and not status.job_id:
+        status = None
     return PaperJobView(
         name=body["metadata"]["name"],
         job_id=job_id(body),
@@ -84,16 +108,19 @@ def paperjob_view(body: Json) -> PaperJobView:
     )
 
 
-def is_stray(body: Json, served: Collection[str]) -> bool:
-    """Whether a person made it for a PaperQueue that is not there, or is not served."""
-    status = _status(body)
-    return made_by_hand(body) and body["spec"]["queue"] not in served and not (status and status.phase.final)
-
-
 def stray_status(body: Json, now: int) -> dict[str, Any]:
-    """What a stray says of itself."""
+    """The status of one that a person made for a PaperQueue that is not there, or is not served."""
     message = f"no PaperQueue {body['spec']['queue']} is served; see kubectl get paperqueues"
-    status = JobStatus(phase=JobPhase.WAITING, job_id=job_id(body), reason="NoQueue", message=message)
+    known = _status(body)
+    enqueued_as = known.job_id if known is not None else ""
+    status = JobStatus(phase=JobPhase.WAITING, job_id=enqueued_as, reason="NoQueue", message=message)
+    return paperjob_status(body, status, now)
+
+
+def usurper_status(body: Json, now: int) -> dict[str, Any]:
+    """The status of one that a person made as if it showed a job of the web app."""
+    message = "leave out spec.jobId, which only the operator sets; delete this PaperJob and make another without it"
+    status = JobStatus(phase=JobPhase.FAILED, job_id="", reason="WrongSpec", message=message)
     return paperjob_status(body, status, now)
 
 
@@ -104,7 +131,7 @@ def paperjob_status(body: Json, status: JobStatus, now: int) -> dict[str, Any]:
         result = {"truncated": True}
     written: dict[str, Any] = {
         "phase": status.phase.value,
-        "jobId": bounded_id(status.job_id),
+        "jobId": bounded_id(status.job_id) or None,
         "attempt": status.attempt,
         "progress": shown(status.progress or "", PROGRESS_LIMIT) or None,
         "reason": shown(status.reason, PROGRESS_LIMIT) or None,
@@ -155,6 +182,16 @@ def _status(body: Json) -> JobStatus | None:
 def _data(spec: Json) -> str:
     """The payload that a person's PaperJob puts into the queue: what the web app would have sent."""
     return json.dumps({name: spec[name] for name in ("paperId", "arxivUrl", "options") if name in spec})
+
+
+def _summary(job: Job) -> dict[str, str]:
+    payload, summary = _payload(job.data), {}
+    for name, limit in _SUMMARY.items():
+        value = payload.get(name)
+        text = shown(str(value), limit) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if text:
+            summary[name] = text
+    return summary
 
 
 def _payload(data: str) -> Mapping[str, Any]:

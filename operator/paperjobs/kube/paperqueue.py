@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from paperjobs.assignment import RESERVED
 from paperjobs.errors import PaperJobsError
 from paperjobs.kube.conditions import condition
 from paperjobs.kube.duration import format_duration, parse_duration
@@ -22,9 +23,6 @@ Json = Mapping[str, Any]
 
 DAY_MS: Final = 86_400_000
 """The longest interval, delay or timeout: a longer one is a slip of the pen."""
-
-RESERVED_PREFIX: Final = "PAPERJOBS_"
-"""Variables that hold the job (contract.py); nobody else may set them."""
 
 
 class WrongSpec(PaperJobsError):
@@ -38,8 +36,8 @@ def _milliseconds(value: object) -> int:
 
 
 def _not_reserved(value: object) -> object:
-    if isinstance(value, dict) and str(value.get("name", "")).startswith(RESERVED_PREFIX):
-        raise ValueError(f"variables that begin with {RESERVED_PREFIX} hold the job and cannot be set here")
+    if isinstance(value, dict) and value.get("name") in RESERVED:
+        raise ValueError(f"{value['name']} is one of the variables that hold the job and cannot be set here")
     return value
 
 

@@ -14,7 +14,8 @@ from typing import Final
 from paperjobs.errors import ClusterUnavailable
 from paperjobs.kube import names
 from paperjobs.kube.api import JOBS, PODS, Api, Json
-from paperjobs.kube.runs import read_run
+from paperjobs.kube.obstacle import Obstacle, obstacle
+from paperjobs.kube.runs import read_run, telling
 from paperjobs.kube.watch import Watch
 from paperjobs.model import Run
 
@@ -27,8 +28,8 @@ POD_STATUS: Final = ("phase", "reason", "message", "conditions", "containerStatu
 
 
 class RunCache:
-    """Runs by queue. `changed` gets the name of a queue, some of whose runs are not as they were; `regained` is called
-    when the watches can be trusted again."""
+    """Runs by queue (`QueueSettings.key`). `changed` gets the key of a queue, some of whose runs are not as they were;
+    `regained` is called when the watches can be trusted again."""
 
     def __init__(
         self, api: Api, *, changed: Callable[[str], None], regained: Callable[[], None], resync_seconds: float
@@ -64,6 +65,7 @@ class RunCache:
         self._run_of_pod: dict[str, str] = {}
         self._pods_of_run: dict[str, set[str]] = defaultdict(set)
         self._launched: dict[str, tuple[str, Run, float]] = {}
+        self._obstacles: dict[str, Obstacle] = {}
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -116,17 +118,30 @@ class RunCache:
         if job is None and name in self._launched and name not in self._queue_of:
             return  # Its pod came before it through the other watch.
         self._launched.pop(name, None)
-        run = read_run(job, pods)
+        self._remember_obstacle(name, pods)
+        run = read_run(job, pods, self._obstacles.get(name))
         if run is None:
             self._forget(name)
             return
-        queue = (job or pods[0])["metadata"]["labels"].get(names.QUEUE_LABEL, "")
+        queue = (job or pods[0])["metadata"]["labels"].get(names.QUEUE_KEY_LABEL, "")
         self._queue_of[name] = queue
         if self._runs[queue].get(name) != run:
             self._runs[queue][name] = run
             self._changed(queue)
 
+    def _remember_obstacle(self, name: str, pods: list[Json]) -> None:
+        """When a deadline has deleted a pod that never ran, nothing else says any more why it did not."""
+        pod = telling(pods)
+        if pod is None:
+            return
+        found = obstacle(pod)
+        if found is None:
+            self._obstacles.pop(name, None)
+        elif found.reason or name not in self._obstacles:  # a pod that is being ended no longer says it
+            self._obstacles[name] = found
+
     def _forget(self, name: str) -> None:
+        self._obstacles.pop(name, None)
         queue = self._queue_of.pop(name, None)
         if queue is not None and self._runs[queue].pop(name, None) is not None:
             self._changed(queue)

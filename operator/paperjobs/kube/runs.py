@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from paperjobs.kube import names
+from paperjobs.kube.obstacle import Obstacle, never_started, obstacle
 from paperjobs.kube.podoutcome import holds, pod_outcome, runner_state, terminated
 from paperjobs.kube.timestamps import from_text
 from paperjobs.model import Outcome, OutcomeKind, Run, RunPhase
@@ -21,23 +22,22 @@ Json = Mapping[str, Any]
 
 ENDED_PHASES: Final = ("Succeeded", "Failed")
 
-UNREMARKABLE: Final = ("", "ContainerCreating", "PodInitializing")
-"""Waiting reasons of a pod that is simply on its way."""
 
+def read_run(job: Json | None, pods: Sequence[Json], remembered: Obstacle | None = None) -> Run | None:
+    """The run of one name; None when nothing of it is left that holds a slot or tells an outcome.
 
-def read_run(job: Json | None, pods: Sequence[Json]) -> Run | None:
-    """The run of one name; None when nothing of it is left that holds a slot or tells an outcome."""
-    pod = _telling(pods)
+    `remembered` is what its pod waited for when it was last seen, unless it has run: a deadline deletes the pod."""
+    pod = telling(pods)
     if job is None:
         if pod is None or _ended(pod):
             return None
         return _run(pod, pod["metadata"]["labels"][names.JOB_NAME_LABEL], RunPhase.TERMINATING, pod)
-    phase, outcome = _state(job, pod)
+    phase, outcome = _state(job, pod, remembered)
     waiting_for = _waiting_for(job, pod) if phase is RunPhase.PENDING else ""
     return _run(job, job["metadata"]["name"], phase, pod, outcome=outcome, waiting_for=waiting_for)
 
 
-def _state(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
+def _state(job: Json, pod: Json | None, remembered: Obstacle | None) -> tuple[RunPhase, Outcome | None]:
     still_there = pod is not None and not _ended(pod)
     if holds(job, "Complete"):
         # The pod's end is on its way through the other watch, and with it the result.
@@ -45,7 +45,7 @@ def _state(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
     if still_there and (holds(job, "Failed") or holds(job, "FailureTarget")):
         return RunPhase.TERMINATING, None
     if holds(job, "Failed"):
-        return RunPhase.ENDED, _failure(job, pod)
+        return RunPhase.ENDED, _failure(job, pod, remembered)
     return _undecided(job, pod)
 
 
@@ -76,12 +76,15 @@ def _success(pod: Json | None) -> Outcome:
     return Outcome(kind=OutcomeKind.COMPLETED, reason="Completed")
 
 
-def _failure(job: Json, pod: Json | None) -> Outcome:
+def _failure(job: Json, pod: Json | None, remembered: Obstacle | None) -> Outcome:
     if pod is not None and _succeeded(pod):
         return pod_outcome(pod)
     failed = next(known for known in job["status"]["conditions"] if known["type"] == "Failed")
     if failed.get("reason") == "DeadlineExceeded":
-        return deadline_exceeded(job["spec"].get("activeDeadlineSeconds", 0))
+        seconds = job["spec"].get("activeDeadlineSeconds", 0)
+        if remembered is None or (pod is not None and obstacle(pod) is None):
+            return deadline_exceeded(seconds)
+        return never_started(seconds, remembered)
     if pod is not None:
         return pod_outcome(pod)
     return Outcome(
@@ -103,16 +106,11 @@ def _had_a_pod(job: Json) -> bool:
 def _waiting_for(job: Json, pod: Json | None) -> str:
     if pod is None:
         return "Suspended" if job["spec"].get("suspend") else ""
-    reason = str((runner_state(pod).get("waiting") or {}).get("reason") or "")
-    if reason not in UNREMARKABLE:
-        return reason
-    for known in pod["status"].get("conditions") or ():
-        if known["type"] == "PodScheduled" and known["status"] == "False":
-            return str(known.get("reason", ""))
-    return ""
+    found = obstacle(pod)
+    return found.reason if found is not None else ""
 
 
-def _telling(pods: Sequence[Json]) -> Json | None:
+def telling(pods: Sequence[Json]) -> Json | None:
     """The pod that tells the run's state. In rare cases a Job starts two: one that lives, else one that succeeded,
     else the newest."""
     return max(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -17,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from paperjobs.errors import ClusterUnavailable
+from paperjobs.assignment import RESERVED, assignment
+from paperjobs.errors import ClusterUnavailable, LaunchRefused, PaperJobsError
 from paperjobs.local.leash import leashed
 from paperjobs.local.records import Ending, RunRecord, RunRecords
 from paperjobs.local.statedir import StateDir
@@ -30,10 +32,6 @@ GRACE_S: Final = 10.0
 
 RUNNER: Final = (sys.executable, "-m", "paperjobs_runner")
 """The runner of this very installation."""
-
-_CONTRACT_VARIABLES: Final = frozenset(
-    value for name, value in vars(contract).items() if name.isupper() and str(value).startswith("PAPERJOBS_")
-)
 
 
 @dataclass
@@ -60,11 +58,11 @@ class LocalCluster:
         wake: Callable[[str], None],
         command: Sequence[str] = RUNNER,
     ) -> None:
-        """`env` is the whole environment of a run apart from its assignment; `wake` gets the name of a queue whose
+        """`env` is the whole environment of a run apart from its assignment; `wake` gets the key of a queue whose
         runs changed."""
         self._state = state
         self._records = RunRecords(state.runs)
-        self._env = {name: value for name, value in env.items() if name not in _CONTRACT_VARIABLES}
+        self._env = {name: value for name, value in env.items() if name not in RESERVED}
         self._wake = wake
         self._command = command
         self._live: dict[str, _Live] = {}
@@ -98,7 +96,7 @@ class LocalCluster:
 
     def forget_earlier(self, queue: QueueSettings) -> None:
         """A tick saw every run of earlier sessions: what it did not settle belongs to claims that are over."""
-        for name in [name for name, owner in self._earlier.items() if owner == queue.name]:
+        for name in [name for name, owner in self._earlier.items() if owner == queue.key]:
             del self._earlier[name]
             self.forget(name)
 
@@ -128,36 +126,25 @@ class LocalCluster:
         live = [
             run.record.as_run(terminating=run.terminating)
             for run in self._live.values()
-            if run.record.queue == queue.name
+            if run.record.queue == queue.key
         ]
-        ended = [record.as_run(terminating=False) for record in self._ended.values() if record.queue == queue.name]
+        ended = [record.as_run(terminating=False) for record in self._ended.values() if record.queue == queue.key]
         return [*live, *ended]
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
-        """Start a process for a claimed job, or ClusterUnavailable when the machine cannot.
+        """Start a process for a claimed job, ClusterUnavailable when the machine cannot just now, or
+        LaunchRefused when it cannot start a process for this very job.
 
         While stopping, the run ends before it starts: so the claim is given back instead of staying for next time.
         """
         if name in self._live or name in self._ended:
             return
-        assignment = Assignment(
-            queue=queue.queue,
-            prefix=queue.prefix,
-            pipeline=queue.pipeline,
-            job_id=job.id,
-            job_name=job.name,
-            run=name,
-            claim=job.claim.number,
-            attempt=job.attempts_made + 1,
-            payload=job.payload,
-            timeout_seconds=queue.timeout_s,
-        )
         record = RunRecord(
             name=name,
-            queue=queue.name,
+            queue=queue.key,
             job_id=job.id,
             claim=job.claim.number,
-            attempt=assignment.attempt,
+            attempt=job.attempts_made + 1,
             timeout_s=queue.timeout_s,
             created_at=_now_ms(),
         )
@@ -168,13 +155,13 @@ class LocalCluster:
         try:
             self._records.delete(name)
             self._records.save(record)
-            live.process = await self._start(assignment)
+            live.process = await self._start(assignment(queue, job, name))
         except BaseException as error:
             del self._live[name]
             self._left.set()
             self._records.delete(name)
-            if isinstance(error, OSError):
-                raise ClusterUnavailable(f"a run's process cannot be started: {error.strerror}") from error
+            if isinstance(error, (OSError, ValueError)):
+                raise _not_started(error) from error
             raise
         live.watcher = asyncio.create_task(self._watch(live, live.process), name=f"run {name}")
         if self._stopping or live.removed:
@@ -191,9 +178,9 @@ class LocalCluster:
             self._live[name].removed = True
             self._ask_to_leave(self._live[name], GRACE_S)
 
-    def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
-        """None: a laptop has no PaperJob objects."""
-        return ()
+    def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView] | None:
+        """A laptop has no PaperJob objects."""
+        return None
 
     async def paperjob_exists(self, queue: QueueSettings, job_id: str) -> bool:
         """Always: nobody can delete what is not there, so nothing is ever cancelled this way."""
@@ -208,11 +195,11 @@ class LocalCluster:
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         """Nothing: the terminal shows what the engine's observer hears."""
 
-    async def _start(self, assignment: Assignment) -> asyncio.subprocess.Process:
-        name = assignment.run
+    async def _start(self, task: Assignment) -> asyncio.subprocess.Process:
+        name = task.run
         env = {
             **self._env,
-            **assignment.to_env(),
+            **task.to_env(),
             contract.TERMINATION_LOG: str(self._records.message_file(name)),
         }
         with self._state.log(name).open("wb") as log:
@@ -264,6 +251,16 @@ class LocalCluster:
         live.terminating = True
         _signal_group(live.process, signal.SIGTERM)
         live.kill = asyncio.get_running_loop().call_later(grace_s, _signal_group, live.process, signal.SIGKILL)
+
+
+def _not_started(error: OSError | ValueError) -> PaperJobsError:
+    """What a failed start means: the job cannot be passed to any process, or the machine has no room just now."""
+    if isinstance(error, OSError) and error.errno != errno.E2BIG:
+        return ClusterUnavailable(f"a run's process cannot be started: {error.strerror}")
+    return LaunchRefused(
+        "the job's id or name cannot be passed to a process: it is too long, or holds a character that no environment "
+        "variable can carry; remove the job and add it under another"
+    )
 
 
 def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

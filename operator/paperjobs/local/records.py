@@ -31,7 +31,7 @@ class RunRecord:
 
     name: str
     queue: str
-    """Name of the QueueSettings it belongs to."""
+    """Key of the QueueSettings it belongs to."""
     job_id: str
     claim: int
     attempt: int

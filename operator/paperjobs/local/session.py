@@ -103,8 +103,8 @@ async def local_session(
             opened: dict[str, BullmqJobQueue] = {}
             engine: Engine
 
-            def wake(queue_name: str) -> None:
-                engine.wake(queue_name)
+            def wake(queue_key: str) -> None:
+                engine.wake(queue_key)
 
             def open_queue(settings: QueueSettings) -> BullmqJobQueue:
                 opened[settings.name] = BullmqJobQueue(settings, around.redis)

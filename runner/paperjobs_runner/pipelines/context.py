@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from paperjobs_runner.contract import Assignment
@@ -22,6 +23,8 @@ class RunContext:
     assignment: Assignment
     payload: str = field(repr=False)
     """The job's data as JSON text; untrusted."""
+    confirmed_at: datetime | None
+    """When Redis said that this claim is the job's present one; None when it could not be asked."""
     settings: Settings
     deadline: Deadline
     progress: Progress

@@ -8,6 +8,7 @@ never leave TLS. Rules: https://info.arxiv.org/help/api/tou.html (one request in
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -33,6 +34,8 @@ MAX_FEED_BYTES: Final = 2_000_000
 """One entry has about 4 kB; papers with 3,000 authors 200 kB."""
 MAX_PDF_BYTES: Final = 100_000_000
 """Adobe takes no more either (developer.adobe.com, overview/limits)."""
+MAX_ERROR_BYTES: Final = 4096
+"""Enough of an error page to tell one kind from another."""
 EMPTY_FEED_TRIES: Final = 3
 """arXiv now and then answers an empty feed for a paper it has."""
 EMPTY_FEED_PAUSE_S: Final = 0.2
@@ -90,32 +93,47 @@ class Arxiv:
         raise PaperUnreadable(f"what arXiv sends for {paper.id} is not a PDF")
 
     def _get(self, url: str) -> bytes:
-        chunks: list[bytes] = []
+        feed = bytearray()
         # arXiv reports a wrong identifier as 400 with an Atom entry that says why.
         with self._open(url) as response:
             if response.status_code not in (200, 400):
-                raise _failure(response, response.read())
-            for chunk in response.iter_bytes():
-                chunks.append(chunk)
-                if sum(map(len, chunks)) > MAX_FEED_BYTES:
+                raise _failure(response.status_code, response.headers, self._head(response))
+            for chunk in self._chunks(response):
+                feed += chunk
+                if len(feed) > MAX_FEED_BYTES:
                     raise ServiceFailed("arXiv's answer is too large to be a paper's metadata")
-        return b"".join(chunks)
+        return bytes(feed)
 
     def _save(self, url: str, paper: PaperMetadata, target: Path) -> int:
         size = 0
         with self._open(url) as response, target.open("wb") as file:
             if response.status_code == 404:
                 raise _withdrawn(paper) if paper.withdrawn else _no_pdf(paper)
-            if response.status_code == 403 and b"denied" not in response.read()[:4096].lower():
-                raise _no_pdf(paper)
             if response.status_code != 200:
-                raise _failure(response, response.read())
-            for chunk in response.iter_bytes():
+                head = self._head(response)
+                if response.status_code == 403 and b"denied" not in head.lower():
+                    raise _no_pdf(paper)
+                raise _failure(response.status_code, response.headers, head)
+            for chunk in self._chunks(response):
                 size += file.write(chunk)
                 if size > MAX_PDF_BYTES:
                     raise PaperUnavailable(f"the PDF of {paper.id} has more than {MAX_PDF_BYTES // 1_000_000} MB")
-                self._deadline.limit(1)
         return size
+
+    def _head(self, response: httpx2.Response) -> bytes:
+        """The beginning of an error page; the rest is not waited for."""
+        head = bytearray()
+        for chunk in self._chunks(response):
+            head += chunk
+            if len(head) >= MAX_ERROR_BYTES:
+                break
+        return bytes(head[:MAX_ERROR_BYTES])
+
+    def _chunks(self, response: httpx2.Response) -> Iterator[bytes]:
+        """The body piece by piece, while there is time: each piece may arrive just before its own time limit."""
+        for chunk in response.iter_bytes():
+            yield chunk
+            self._deadline.limit(1)
 
     def _open(self, url: str) -> _Answer:
         return _Answer(self, url)
@@ -172,10 +190,9 @@ def _may_follow(start: str, url: str) -> bool:
     return parts.scheme == "https" and parts.netloc in _HOSTS
 
 
-def _failure(response: httpx2.Response, body: bytes) -> Exception:
-    status = response.status_code
+def _failure(status: int, headers: httpx2.Headers, body: bytes) -> Exception:
     if status in (429, 503):
-        wait = retry_after_ms(response.headers.get("retry-after"), default_s=BACKOFF_S)
+        wait = retry_after_ms(headers.get("retry-after"), default_s=BACKOFF_S)
         return RateLimited(f"arXiv asks to wait {wait / 1000:.0f} s ({status})", retry_after_ms=wait)
     if status == 403:
         _log.error(

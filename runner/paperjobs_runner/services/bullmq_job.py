@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
 from paperjobs_runner.contract import Assignment
 from paperjobs_runner.errors import JobUnavailable, Superseded
 from paperjobs_runner.services.redis_link import connect
@@ -13,29 +16,39 @@ def job_key(assignment: Assignment) -> str:
     return f"{assignment.prefix}:{assignment.queue}:{assignment.job_id}"
 
 
-def read_payload(assignment: Assignment, settings: RedisSettings | None) -> str:
+@dataclass(frozen=True, kw_only=True)
+class ClaimedJob:
+    """What a run must know of its job before it works."""
+
+    data: str = field(repr=False)
+    """The payload as JSON text; untrusted."""
+    confirmed_at: datetime | None = None
+    """When Redis said that this claim is the job's present one; None when it could not be asked."""
+
+
+def read_job(assignment: Assignment, settings: RedisSettings | None) -> ClaimedJob:
     """The job's data: from the assignment, else from the job in Redis.
 
-    Raises Superseded when Redis says that the job was claimed again. For a run that has its data already, a Redis that
-    cannot be asked is no reason to fail.
+    Raises Superseded when Redis knows the job under another claim: it was claimed again, or removed and added again
+    under its id. For a run that has its data already, a Redis that cannot be asked is no reason to fail.
     """
     if settings is None:
         if assignment.payload is None:
             raise JobUnavailable("the job's data is too large for the environment; set REDIS_HOST to read it")
-        return assignment.payload
+        return ClaimedJob(data=assignment.payload)
     from redis.exceptions import RedisError
 
+    asked_at = datetime.now(UTC)
     try:
         with connect(settings) as client:
             data, claims = client.hmget(job_key(assignment), ["data", "ats"])
     except (RedisError, OSError) as error:
         if assignment.payload is not None:
-            return assignment.payload
+            return ClaimedJob(data=assignment.payload)
         raise JobUnavailable(f"the job's data cannot be read from Redis ({type(error).__name__})") from None
-    if claims is not None and claims.isdecimal() and int(claims) > assignment.claim:
+    if claims is not None and claims != str(assignment.claim):
         raise Superseded
-    if assignment.payload is not None:
-        return assignment.payload
-    if data is None:
+    payload = data if assignment.payload is None else assignment.payload
+    if payload is None:
         raise JobUnavailable("the job is no longer in Redis")
-    return str(data)
+    return ClaimedJob(data=str(payload), confirmed_at=asked_at if claims is not None else None)

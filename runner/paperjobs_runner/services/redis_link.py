@@ -30,4 +30,5 @@ def connect(settings: RedisSettings) -> Redis:
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
+        encoding_errors="replace",  # whatever bytes a producer wrote, its payload is judged by the pipeline
     )

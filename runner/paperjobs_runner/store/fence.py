@@ -1,8 +1,10 @@
 """Which run of a job may write: the one that began last.
 
 A run registers when it begins and gets a generation; it may write only while that is still the job's newest. The claim
-number alone would not do: BullMQ counts it from 1 again when a job is removed and added under its old id. A lower claim
-is refused only while a run of a higher one may still be working.
+number alone would not do: BullMQ counts it from 1 again when a job is removed and added under its old id. So Redis is
+asked first whether the claim is the job's present one: what registered before that moment belongs to an older claim,
+whatever its number, and is replaced at once. Only where Redis cannot say it, a lower claim is refused while a run of a
+higher one may still be working.
 """
 
 from __future__ import annotations
@@ -17,8 +19,13 @@ from paperjobs_runner.store.models import RunRecord
 from paperjobs_runner.store.upsert import insert_into
 
 
-def begin_run(connection: Connection, assignment: Assignment, now: datetime) -> int:
-    """Register the run as its job's newest; returns its generation. Raises Superseded when a newer one works."""
+def begin_run(
+    connection: Connection, assignment: Assignment, now: datetime, *, confirmed_at: datetime | None = None
+) -> int:
+    """Register the run as its job's newest; returns its generation. Raises Superseded when a newer one works.
+
+    `confirmed_at` is when Redis said that the claim is the job's present one, if it did.
+    """
     statement = insert_into(connection, RunRecord).values(
         queue=_queue(assignment),
         job_id=assignment.job_id,
@@ -30,7 +37,6 @@ def begin_run(connection: Connection, assignment: Assignment, now: datetime) -> 
         started_at=now,
         finished_at=None,
     )
-    may_still_work = now - timedelta(seconds=assignment.timeout_seconds)
     generation = connection.execute(
         statement.on_conflict_do_update(
             index_elements=["queue", "job_id"],
@@ -39,11 +45,7 @@ def begin_run(connection: Connection, assignment: Assignment, now: datetime) -> 
                 "generation": RunRecord.generation + 1,
                 "finished_at": None,
             },
-            where=or_(
-                RunRecord.claim <= assignment.claim,
-                RunRecord.finished_at.is_not(None),
-                RunRecord.started_at < may_still_work,
-            ),
+            where=or_(RunRecord.claim <= assignment.claim, _over(assignment, now, confirmed_at)),
         ).returning(RunRecord.generation)
     ).scalar()
     if generation is None:
@@ -61,6 +63,14 @@ def hold_fence(connection: Connection, assignment: Assignment, generation: int) 
 def end_run(connection: Connection, assignment: Assignment, now: datetime) -> None:
     """Note that the run has written what it had to."""
     connection.execute(update(RunRecord).where(_ours(assignment)).values(finished_at=now))
+
+
+def _over(assignment: Assignment, now: datetime, confirmed_at: datetime | None) -> ColumnElement[bool]:
+    """Whether the run that is registered no longer counts, although its claim number is higher."""
+    if confirmed_at is not None:
+        return RunRecord.started_at < confirmed_at
+    may_still_work = now - timedelta(seconds=assignment.timeout_seconds)
+    return or_(RunRecord.finished_at.is_not(None), RunRecord.started_at < may_still_work)
 
 
 def _ours(assignment: Assignment) -> ColumnElement[bool]:

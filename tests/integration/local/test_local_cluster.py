@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from paperjobs.errors import ClusterUnavailable
+from paperjobs.errors import ClusterUnavailable, LaunchRefused
 from paperjobs.local.cluster import LocalCluster
 from paperjobs.local.statedir import StateDir
 from paperjobs.model import OutcomeKind, RunPhase
@@ -36,7 +36,7 @@ async def test_a_run_gets_its_assignment_and_gives_its_report_back(
     assert (run.job_id, run.claim, run.attempt) == ("7", 3, 2)
     assert run.outcome is not None
     assert (run.outcome.kind, run.outcome.result) == (OutcomeKind.COMPLETED, {"institutions": 4})
-    assert wakes.queues == ["papers"]
+    assert wakes.queues == [QUEUE.key]
 
 
 async def test_a_payload_too_large_for_the_environment_is_left_out_and_the_shells_is_not_taken_for_it(
@@ -123,7 +123,7 @@ async def test_a_live_run_that_is_removed_holds_its_slot_until_its_process_is_go
     assert [run.phase for run in cluster.runs(QUEUE)] == [RunPhase.TERMINATING]
     await cluster.stop()
     assert not await cluster.run_exists(QUEUE, "papers-a")
-    assert wakes.queues == ["papers"]
+    assert wakes.queues == [QUEUE.key]
     # What the run itself had started went with it.
     await gone(int((tmp_path / "child").read_text()))
 
@@ -171,11 +171,32 @@ async def test_a_process_that_cannot_be_started_leaves_no_record(
     assert not list(state.runs.iterdir())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with\0a NUL",
+        "x" * 200_000,  # one variable may have 128 KiB
+        "half of a pair: \ud83d",
+    ],
+    ids=["NUL", "too long", "lone surrogate"],
+)
+async def test_a_job_whose_name_no_process_can_be_given_is_refused_and_leaves_no_record(
+    make_cluster: MakeCluster, state: StateDir, name: str
+) -> None:
+    cluster = make_cluster()
+
+    with pytest.raises(LaunchRefused, match="the job's id or name cannot be passed to a process"):
+        await cluster.launch(QUEUE, replace(job(), name=name), "papers-a")
+
+    assert not cluster.runs(QUEUE)
+    assert not list(state.runs.iterdir())
+
+
 async def test_runs_belong_to_their_queue(make_cluster: MakeCluster) -> None:
     cluster = make_cluster()
     await cluster.launch(QUEUE, job(), "papers-a")
 
-    assert not cluster.runs(replace(QUEUE, name="others"))
+    assert not cluster.runs(replace(QUEUE, queue="others"))
     assert await cluster.run_exists(QUEUE, "papers-a")
 
 

@@ -64,7 +64,7 @@ async def test_what_the_first_tick_did_not_settle_of_an_earlier_session_is_forgo
     await cluster.launch(QUEUE, job("2"), "papers-b")
     await ended(cluster, "papers-b")
 
-    cluster.forget_earlier(replace(QUEUE, name="others"))
+    cluster.forget_earlier(replace(QUEUE, queue="others"))
     assert len(cluster.runs(QUEUE)) == 2
     cluster.forget_earlier(QUEUE)
 
@@ -171,7 +171,7 @@ def test_only_the_newest_logs_are_kept(state: StateDir, monkeypatch: pytest.Monk
 
 def _record(name: str, ending: Ending | None = None) -> RunRecord:
     return RunRecord(
-        name=name, queue="papers", job_id="1", claim=1, attempt=1, timeout_s=60, created_at=1, ending=ending
+        name=name, queue=QUEUE.key, job_id="1", claim=1, attempt=1, timeout_s=60, created_at=1, ending=ending
     )
 
 

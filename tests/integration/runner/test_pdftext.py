@@ -52,7 +52,7 @@ def test_what_is_not_a_whole_pdf_is_unreadable(content: bytes, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("constant", "limit"),
     [
-        ("MEMORY_BYTES = 384 << 20", "MEMORY_BYTES = 64 << 20"),
+        ("MEMORY_BYTES = 320 << 20", "MEMORY_BYTES = 64 << 20"),
         ("CPU_S = 60", "CPU_S = 1"),
     ],
 )
@@ -65,7 +65,8 @@ def test_a_pdf_that_needs_too_much_costs_only_the_child(
 
 
 def test_the_child_and_its_run_fit_into_a_pod_of_512_mib() -> None:
-    assert pdftext_child.MEMORY_BYTES <= 400 << 20
+    run = 150 << 20  # measured: the largest resident set of a run with every library in use
+    assert pdftext_child.MEMORY_BYTES + run < 512 << 20
 
 
 def test_a_pdf_without_end_gives_as_much_text_as_the_run_can_hold(

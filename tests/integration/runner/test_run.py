@@ -10,16 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis.asyncio
 
-from paperjobs_runner.contract import ExitCode, Report
+from paperjobs_runner.contract import Assignment, ExitCode, Report
+from paperjobs_runner.database_url import normalise_database_url
+from paperjobs_runner.store.fence import begin_run
 from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import read_results
+from paperjobs_runner.store.session import open_engine, transaction
 from paperjobs_standins.server import Standins
 
 COMMAND = [sys.executable, "-m", "paperjobs_runner"]
@@ -58,22 +62,39 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def env(standins: Standins, new_database: Path, tmp_path: Path) -> dict[str, str]:
     """A run's environment: nothing of ours, the stand-ins, SQLite with its tables, and an assignment."""
-    shutil.copy(new_database, tmp_path / "papers.db")
+    return environment(standins, new_database, tmp_path)
+
+
+def environment(standins: Standins, new_database: Path, folder: Path) -> dict[str, str]:
+    shutil.copy(new_database, folder / "papers.db")
     env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPYCACHEPREFIX")}
-    env |= standins.env() | {
-        "DATABASE_URL": f"sqlite:///{tmp_path}/papers.db",
-        "PAPERJOBS_QUEUE": "institution-extraction",
-        "PAPERJOBS_PREFIX": "bull",
-        "PAPERJOBS_PIPELINE": "institution-extraction",
-        "PAPERJOBS_JOB_ID": "7",
-        "PAPERJOBS_RUN": "institution-extraction-abc",
-        "PAPERJOBS_CLAIM": "1",
-        "PAPERJOBS_ATTEMPT": "1",
-        "PAPERJOBS_TIMEOUT_SECONDS": "120",
-        "PAPERJOBS_PAYLOAD": json.dumps({"paperId": "p-1", "arxivUrl": "https://arxiv.org/abs/1706.03762"}),
-        "PAPERJOBS_TERMINATION_LOG": str(tmp_path / "termination-log"),
-    }
-    return env
+    return (
+        env
+        | standins.env()
+        | {
+            "DATABASE_URL": f"sqlite:///{folder}/papers.db",
+            "PAPERJOBS_QUEUE": "institution-extraction",
+            "PAPERJOBS_PREFIX": "bull",
+            "PAPERJOBS_PIPELINE": "institution-extraction",
+            "PAPERJOBS_JOB_ID": "7",
+            "PAPERJOBS_RUN": "institution-extraction-abc",
+            "PAPERJOBS_CLAIM": "1",
+            "PAPERJOBS_ATTEMPT": "1",
+            "PAPERJOBS_TIMEOUT_SECONDS": "120",
+            "PAPERJOBS_PAYLOAD": json.dumps({"paperId": "p-1", "arxivUrl": "https://arxiv.org/abs/1706.03762"}),
+            "PAPERJOBS_TERMINATION_LOG": str(folder / "termination-log"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def first_run(
+    all_standins: Standins, new_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, str], Ended]:
+    """The environment and the end of a run that nothing disturbed; its paper's files are kept in the bucket."""
+    env = environment(all_standins, new_database, tmp_path_factory.mktemp("first-run"))
+    all_standins.clear()
+    return env, run(env)
 
 
 def run(env: Mapping[str, str]) -> Ended:
@@ -97,8 +118,8 @@ def payload(**fields: Any) -> dict[str, str]:
     return {"PAPERJOBS_PAYLOAD": json.dumps(fields)}
 
 
-def test_a_paper_ends_as_stored_institutions_and_a_small_result(env: dict[str, str]) -> None:
-    ended = run(env)
+def test_a_paper_ends_as_stored_institutions_and_a_small_result(first_run: tuple[dict[str, str], Ended]) -> None:
+    env, ended = first_run
     assert ended.code == ExitCode.DONE, ended.output
     assert ended.report is not None
     assert ended.report.result == {
@@ -117,8 +138,8 @@ def test_a_paper_ends_as_stored_institutions_and_a_small_result(env: dict[str, s
     assert "University of Toronto" in places["Aidan N. Gomez"]
 
 
-def test_a_second_attempt_fetches_nothing_twice(env: dict[str, str], standins: Standins) -> None:
-    assert run(env).code == ExitCode.DONE
+def test_a_second_attempt_fetches_nothing_twice(first_run: tuple[dict[str, str], Ended], standins: Standins) -> None:
+    env, _ = first_run
     standins.clear()
     assert run(env | {"PAPERJOBS_CLAIM": "2", "PAPERJOBS_ATTEMPT": "2"}).code == ExitCode.DONE
     assert [request.target.partition("?")[0] for request in standins.arxiv.requests] == ["/api/query"]
@@ -140,7 +161,7 @@ def test_postgresql_does_as_well(env: dict[str, str], postgres_url: str) -> None
     code, kind, message = failed(env)
     assert (code, kind) == (ExitCode.TRY_AGAIN, "DatabaseUnavailable")
     assert "run `paperjobs-runner db upgrade`" in message
-    subprocess.run([*COMMAND, "db", "upgrade"], env=env, check=True, capture_output=True)
+    upgrade(normalise_database_url(postgres_url))
     assert run(env).code == ExitCode.DONE
     assert len(read_results(postgres_url)) == 1
 
@@ -158,6 +179,19 @@ async def test_progress_log_and_a_large_payload_pass_through_redis(
     assert percents[-1] == 100
     lines: Any = await redis_client.lrange("bull:institution-extraction:7:logs", 0, -1)
     assert lines[0].startswith("1706.03762v7: Attention Is All You Need")
+
+
+async def test_a_job_added_again_under_its_id_runs_at_once_although_its_earlier_run_never_ended(
+    env: dict[str, str], redis_client: redis.asyncio.Redis, valkey_port: int
+) -> None:
+    engine = open_engine(env["DATABASE_URL"])
+    with transaction(engine) as connection:
+        earlier = replace(Assignment.from_env(env), run="run-of-earlier-life", claim=3)
+        begin_run(connection, earlier, datetime.now(UTC))
+    engine.dispose()
+    await redis_client.hset("bull:institution-extraction:7", mapping={"data": "{}", "opts": "{}", "ats": "1"})
+    ended = run(env | {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(valkey_port)})
+    assert ended.code == ExitCode.DONE, ended.output
 
 
 def test_a_redis_that_is_gone_does_not_fail_the_run(env: dict[str, str]) -> None:
@@ -276,8 +310,8 @@ def test_no_secret_appears_in_log_or_report_even_when_services_fail(env: dict[st
     assert "X-Amz-Signature" not in written
 
 
-def test_every_log_line_is_json_and_names_its_run(env: dict[str, str]) -> None:
-    lines = [json.loads(line) for line in run(env).output.splitlines()]
+def test_every_log_line_is_json_and_names_its_run(first_run: tuple[dict[str, str], Ended]) -> None:
+    lines = [json.loads(line) for line in first_run[1].output.splitlines()]
     assert len(lines) > 3
     for line in lines:
         assert (line["queue"], line["job"], line["attempt"]) == ("institution-extraction", "7", 1)

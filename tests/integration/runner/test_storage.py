@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,10 +37,10 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return s3_storage(request.getfixturevalue("s3"))
 
 
-def s3_storage(standins: Standins, bucket: str | None = None) -> Storage:
+def s3_storage(standins: Standins, bucket: str | None = None, sleep: Callable[[float], None] = time.sleep) -> Storage:
     env = standins.env()
     settings = StorageSettings(bucket=bucket or env["AWS_S3_BUCKET"], region=env["AWS_REGION"], folder=None)
-    return open_storage(settings, Deadline.after(60))
+    return open_storage(settings, replace(Deadline.after(60), sleep=sleep))
 
 
 def test_the_key_is_stable_and_has_no_slash_from_the_identifier() -> None:
@@ -65,8 +67,10 @@ def test_the_first_writer_wins(storage: Storage, tmp_path: Path) -> None:
 
 def test_s3_that_stumbles_is_asked_again(s3: Standins, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"x")
+    slept: list[float] = []
     s3.s3.fault("status", status=503, method="PUT")
-    s3_storage(s3).put(KEY, tmp_path / "source", "application/pdf")
+    s3_storage(s3, sleep=slept.append).put(KEY, tmp_path / "source", "application/pdf")
+    assert slept == [1.0]
     assert s3_storage(s3).get(KEY, tmp_path / "target")
 
 
@@ -85,9 +89,11 @@ def test_a_bucket_that_does_not_exist_is_named_by_its_setting(s3: Standins, tmp_
 
 
 def test_s3_that_breaks_off_for_good_is_a_passing_fault(s3: Standins, tmp_path: Path) -> None:
+    slept: list[float] = []
     s3.s3.fault("reset", times=None)
     with pytest.raises(ServiceFailed, match="S3"):
-        s3_storage(s3).get(KEY, tmp_path / "target")
+        s3_storage(s3, sleep=slept.append).get(KEY, tmp_path / "target")
+    assert slept == [1.0, 2.0]
 
 
 def test_a_folder_that_cannot_be_written_is_named_by_its_setting(tmp_path: Path) -> None:

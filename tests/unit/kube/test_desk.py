@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Resource
 from paperjobs.kube.desk import Desk
 from paperjobs.kube.objects import Objects
-from paperjobs.model import QueueSettings
+from paperjobs.kube.paperjob import paperjob_manifest
+from paperjobs.model import Claim, Job, QueueSettings
 
 
 class Engine:
@@ -46,11 +48,14 @@ class Office:
     """A desk with its objects, an engine and a status writer."""
 
     def __init__(self) -> None:
-        self.served: list[Collection[str]] = []
-        self.desk = Desk(default_image="image", serves=self.served.append, now=lambda: 0)
+        self.served: list[list[str]] = []
+        self.desk = Desk(default_image="image", serves=self.serves, now=lambda: 0)
         self.objects = Objects(self.desk.changed)
         self.engine, self.statuses = Engine(), Statuses()
         self.version = 0
+
+    def serves(self, queues: Collection[QueueSettings]) -> None:
+        self.served.append([queue.name for queue in queues])
 
     def open(self) -> None:
         self.desk.open(self.engine, self.objects, self.statuses)  # type: ignore[arg-type]
@@ -64,8 +69,20 @@ class Office:
         body = self.body(name, {"queue": "q", "pipeline": "p", **spec}, status=status)
         self.objects.saw(PAPERQUEUES, body, deleted)
 
-    def job(self, name: str, deleted: bool = False, status: Any = None) -> None:
-        self.objects.saw(PAPERJOBS, self.body(name, {"queue": "a"}, status=status), deleted)
+    def job(self, name: str, deleted: bool = False, status: Any = None, **spec: Any) -> None:
+        self.objects.saw(PAPERJOBS, self.body(name, {"queue": "a", **spec}, status=status), deleted)
+
+    def shown_job(self, settings: QueueSettings, job_id: str, **metadata: Any) -> str:
+        """A PaperJob as the operator makes it; returns its name."""
+        claimed = Job(id=job_id, name="n", claim=Claim(number=1, token="t"), attempts_made=0, data="{}")
+        made = paperjob_manifest(settings, claimed)
+        known = self.body(made["metadata"]["name"], made["spec"])
+        known["metadata"] |= made["metadata"] | metadata
+        self.objects.saw(PAPERJOBS, known)
+        return str(known["metadata"]["name"])
+
+
+Q = QueueSettings(name="a", queue="q", pipeline="p", concurrency=1)
 
 
 @pytest.fixture
@@ -111,12 +128,21 @@ def test_a_budget_that_comes_opens_the_queue_that_waits_for_it(office: Office) -
 
 
 def test_paperjobs_wake_their_queue_when_they_come_and_go(office: Office) -> None:
+    office.queue("a")
     office.open()
     office.job("x")
     office.job("x", status={"phase": "Running"})
-    assert office.engine.woken == ["a"]
+    assert office.engine.woken == [Q.key]
     office.job("x", deleted=True)
-    assert office.engine.woken == ["a", "a"]
+    assert office.engine.woken == [Q.key, Q.key]
+
+
+def test_the_operators_paperjob_wakes_its_queue_whichever_paperqueue_it_was_made_for(office: Office) -> None:
+    office.queue("b")
+    office.open()
+    office.shown_job(Q, "17")
+    assert office.engine.woken == [Q.key]
+    assert office.statuses.shown == {}
 
 
 def test_every_served_queue_is_woken_when_the_cluster_can_be_seen_again(office: Office) -> None:
@@ -124,7 +150,7 @@ def test_every_served_queue_is_woken_when_the_cluster_can_be_seen_again(office: 
     office.queue("b", queue="other")
     office.open()
     office.desk.wake_all()
-    assert sorted(office.engine.woken) == ["a", "b"]
+    assert sorted(office.engine.woken) == sorted([Q.key, replace(Q, queue="other").key])
 
 
 def test_a_persons_paperjob_for_a_queue_that_is_not_served_says_so(office: Office) -> None:
@@ -137,3 +163,46 @@ def test_a_persons_paperjob_for_a_queue_that_is_not_served_says_so(office: Offic
     office.job("y")
     office.job("z", status={"phase": "Completed"})
     assert office.statuses.shown == {}
+
+
+def test_what_a_stray_says_of_itself_does_not_make_the_engine_believe_that_it_was_enqueued(office: Office) -> None:
+    office.open()
+    office.job("new")
+    office.job("old", status={"phase": "Waiting", "jobId": "pj-old"})
+    for name in ("new", "old"):
+        office.job(name, status=office.statuses.shown[name])
+    known = {view.name: view.status for view in office.objects.paperjobs.views(Q)}
+    assert known["new"] is None
+    assert known["old"] is not None
+    assert (known["old"].job_id, known["old"].reason) == ("pj-old", "NoQueue")
+
+
+def test_a_persons_paperjob_that_names_a_job_is_told_to_leave_it_out(office: Office) -> None:
+    office.queue("a")
+    office.open()
+    office.job("x", jobId="17")
+    shown = office.statuses.shown["x"]
+    assert (shown["phase"], shown["reason"], shown["jobId"]) == ("Failed", "WrongSpec", None)
+    assert "leave out spec.jobId" in shown["message"]
+    assert office.engine.woken == []
+
+
+def test_a_copy_of_the_operators_paperjob_under_another_name_is_told_so_too(office: Office) -> None:
+    office.queue("a")
+    office.open()
+    genuine = office.shown_job(Q, "17")
+    copy = office.shown_job(Q, "17", name="copy")
+    assert office.statuses.shown.keys() == {copy}
+    assert [view.name for view in office.objects.paperjobs.views(Q)] == [genuine]
+
+
+def test_a_paperjob_that_changes_is_looked_at_alone(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.queue("a")
+    for number in range(5):
+        office.job(f"x{number}")
+    office.open()
+    looked_at: list[str] = []
+    monkeypatch.setattr(office.desk, "_tell", lambda _, body: looked_at.append(body["metadata"]["name"]))
+    office.job("new")
+    office.queue("a", status={"active": "1/1"})
+    assert looked_at == ["new"]

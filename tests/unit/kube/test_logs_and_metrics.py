@@ -6,13 +6,14 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from paperjobs.kube.probes import probes
-from paperjobs.logs import LoggingObserver, configure_logs, log_context
+from paperjobs.logs import LoggingObserver, configure_logs
 from paperjobs.metrics import Observers, PrometheusObserver
 from paperjobs.model import (
     Claim,
@@ -65,16 +66,6 @@ def test_every_line_is_one_json_object_with_queue_job_run_and_attempt(stream: io
     assert str(line["time"]).endswith("+00:00")
 
 
-def test_context_adds_its_fields_to_the_lines_inside_it(stream: io.StringIO) -> None:
-    configure_logs(LogLevel.INFO, LogFormat.JSON, stream)
-    with log_context(queue="q", job="1"), log_context(attempt=2):
-        logging.getLogger("x").info("inside", extra={"job": "2"})
-    logging.getLogger("x").info("outside")
-    inside, outside = lines(stream)
-    assert (inside["queue"], inside["job"], inside["attempt"]) == ("q", "2", 2)
-    assert outside["queue"] is None
-
-
 def test_an_error_is_logged_with_its_traceback(stream: io.StringIO) -> None:
     configure_logs(LogLevel.INFO, LogFormat.JSON, stream)
     try:
@@ -100,6 +91,7 @@ def test_a_jobs_events_name_it_and_never_its_token(stream: io.StringIO) -> None:
     observer.settled(QUEUE, RUN, Outcome(kind=OutcomeKind.FAILED, reason="OOMKilled", message="too much"))
     for line in lines(stream):
         assert (line["queue"], line["job"], line["run"], line["attempt"]) == ("institution-extraction", "17", "r", 2)
+        assert line["paperqueue"] == "institutions"
     assert "OOMKilled: too much" in stream.getvalue()
     assert "secret-token" not in stream.getvalue()
 
@@ -114,17 +106,18 @@ def test_metrics_tell_what_the_engine_does() -> None:
     both.settled(QUEUE, RUN, Outcome(kind=OutcomeKind.COMPLETED, reason="Completed"))
     observer.requested("post", "jobs", 201)
     text = generate_latest(registry).decode()
+    names = 'paperqueue="institutions",queue="institution-extraction"'
     for sample in (
-        'paperjobs_jobs{queue="institutions",state="waiting"} 3.0',
-        'paperjobs_live_runs{queue="institutions"} 1.0',
-        'paperjobs_slots{queue="institutions"} 2.0',
-        'paperjobs_window_starts{queue="institutions"} 7.0',
-        'paperjobs_window_max_starts{queue="institutions"} 10.0',
-        'paperjobs_tick_failures_total{error="RuntimeError",queue="institutions"} 1.0',
-        'paperjobs_runs_launched_total{queue="institutions"} 1.0',
-        'paperjobs_runs_settled_total{outcome="completed",queue="institutions",reason="Completed"} 1.0',
-        'paperjobs_run_seconds_sum{queue="institutions"} 3.0',
-        'paperjobs_tick_seconds_count{queue="institutions"} 1.0',
+        f'paperjobs_jobs{{{names},state="waiting"}} 3.0',
+        f"paperjobs_live_runs{{{names}}} 1.0",
+        f"paperjobs_slots{{{names}}} 2.0",
+        f"paperjobs_window_starts{{{names}}} 7.0",
+        f"paperjobs_window_max_starts{{{names}}} 10.0",
+        f'paperjobs_tick_failures_total{{error="RuntimeError",{names}}} 1.0',
+        f"paperjobs_runs_launched_total{{{names}}} 1.0",
+        f'paperjobs_runs_settled_total{{outcome="completed",{names},reason="Completed"}} 1.0',
+        f"paperjobs_run_seconds_sum{{{names}}} 3.0",
+        f"paperjobs_tick_seconds_count{{{names}}} 1.0",
         'paperjobs_api_requests_total{code="201",resource="jobs",verb="post"} 1.0',
     ):
         assert sample in text
@@ -144,11 +137,21 @@ def test_a_queue_that_is_no_longer_served_has_no_numbers() -> None:
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     observer.ticked(QUEUE, STATUS, 0.02)
-    observer.serves(["institutions"])
+    observer.serves([QUEUE])
     assert b"paperjobs_jobs{" in generate_latest(registry)
-    observer.serves(["another"])
+    observer.serves([replace(QUEUE, name="another")])
     assert b"paperjobs_jobs{" not in generate_latest(registry)
     observer.serves([])
+
+
+def test_queues_of_one_name_under_two_prefixes_have_numbers_of_their_own() -> None:
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    observer.ticked(QUEUE, STATUS, 0.02)
+    observer.ticked(replace(QUEUE, name="other", prefix="app"), replace(STATUS, live=2), 0.02)
+    text = generate_latest(registry).decode()
+    assert 'paperjobs_live_runs{paperqueue="institutions",queue="institution-extraction"} 1.0' in text
+    assert 'paperjobs_live_runs{paperqueue="other",queue="institution-extraction"} 2.0' in text
 
 
 def test_a_replica_that_no_longer_leads_says_nothing_of_the_queues() -> None:

@@ -100,6 +100,12 @@ def test_a_very_long_job_id_is_cut_in_the_annotation() -> None:
     assert len(manifest["metadata"]["annotations"]["paperjobs.dev/job-id"]) == 512
 
 
+def test_the_largest_job_that_is_launched_fits_well_into_etcd() -> None:
+    largest = replace(JOB, id="$" * 512, name="$" * 512, data=json.dumps({"paperId": "$" * (PAYLOAD_LIMIT - 20)}))
+    assert largest.payload is not None
+    assert len(json.dumps(job_manifest(settings("plain.yaml"), largest, RUN, OWNER))) < 100_000
+
+
 def test_a_payload_too_large_for_the_environment_is_left_for_the_runner_to_read() -> None:
     job = replace(JOB, data=json.dumps({"abstract": "x" * PAYLOAD_LIMIT}))
     names = [variable["name"] for variable in container(job_manifest(settings("plain.yaml"), job, RUN, OWNER))["env"]]

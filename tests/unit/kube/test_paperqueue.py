@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
+from paperjobs.assignment import RESERVED
 from paperjobs.kube.paperqueue import WrongSpec, queue_settings, refused_status, served_status
 from paperjobs.model import Backoff, BackoffType, Counts, QueueSettings, QueueStatus, RateLimit
 from paperjobs.seed import SEED_QUEUES
+from paperjobs_runner import contract
 from support.manifests import given
 from support.tools import ROOT
 
@@ -63,13 +66,25 @@ def test_the_seed_queues_of_the_cluster_are_those_of_the_laptop() -> None:
         ({"rateLimit": {"max": 0, "per": "1s"}}, "spec.rateLimit.max: Input should be greater"),
         ({"timeout": 600}, "spec.timeout: it must be a duration"),
         ({"queue": ""}, "spec.queue"),
-        ({"runner": {"env": [{"name": "PAPERJOBS_RUN"}]}}, "spec.runner.env.0: variables that begin with PAPERJOBS_"),
+        ({"runner": {"env": [{"name": "PAPERJOBS_RUN"}]}}, "spec.runner.env.0: PAPERJOBS_RUN is one of the variables"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_remedy(spec: dict[str, Any], sentence: str) -> None:
     with pytest.raises(WrongSpec) as caught:
         queue_settings(body(**spec), "i")
     assert sentence in str(caught.value)
+
+
+def test_the_crd_reserves_the_same_variables() -> None:
+    crd = (ROOT / "crds" / "paperqueue.yaml").read_text()
+    assert set(re.findall(r"'(PAPERJOBS_[A-Z_]+)'", crd)) == RESERVED
+
+
+def test_every_variable_of_the_contract_is_reserved_and_the_runners_own_settings_are_not() -> None:
+    words = [value for name, value in vars(contract).items() if name.isupper() and isinstance(value, str)]
+    assert {word for word in words if word.startswith("PAPERJOBS_")} == RESERVED
+    env = [{"name": "PAPERJOBS_STORAGE_DIR", "value": "/papers"}]
+    assert queue_settings(body(runner={"env": env}), "i").template.env == tuple(env)
 
 
 def test_all_wrong_fields_are_named_together() -> None:

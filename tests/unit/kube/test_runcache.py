@@ -18,7 +18,7 @@ from support.fake_kube import FakeKube
 
 JOB = "/apis/batch/v1/namespaces/test/jobs/q-1"
 POD = "/api/v1/namespaces/test/pods/q-1-x"
-LABELS = {"paperjobs.dev/queue": "q", "batch.kubernetes.io/job-name": "q-1"}
+LABELS = {"paperjobs.dev/queue": "older", "paperjobs.dev/queue-key": "q", "batch.kubernetes.io/job-name": "q-1"}
 
 
 def job() -> dict[str, Any]:
@@ -119,3 +119,33 @@ async def test_nothing_is_known_while_one_of_the_watches_is_blind(kube: FakeKube
         kube.answer = None
         await until(lambda: cache.synced)
         assert cache.runs("q") == []
+
+
+def waiting(*, deleted: bool = False) -> dict[str, Any]:
+    state = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+    body = pod("Pending")
+    body["status"]["containerStatuses"] = [{"name": "runner", "state": state}]
+    if deleted:
+        body["metadata"]["deletionTimestamp"] = "2026-11-23T18:10:00Z"
+        body["status"]["containerStatuses"] = []
+    return body
+
+
+async def test_a_deadline_says_what_the_pod_waited_for_although_it_is_gone(kube: FakeKube, api: Api) -> None:
+    async with caching(api) as (cache, _):
+        await kube.put(JOB, job())
+        await kube.put(POD, waiting())
+        await until(lambda: [run.waiting_for for run in cache.runs("q")] == ["ImagePullBackOff"])
+        await kube.put(POD, waiting(deleted=True))
+        await until(lambda: phases(cache) == ["Terminating"])
+        await kube.remove(POD)
+        failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+        spec = {"activeDeadlineSeconds": 600}
+        await kube.put(JOB, {**job(), "spec": spec, "status": {"failed": 1, "conditions": [failed]}})
+        await until(lambda: phases(cache) == ["Ended"])
+        [run] = cache.runs("q")
+        assert run.outcome is not None
+        assert run.outcome.reason == "ImagePullBackOff"
+        assert (
+            run.outcome.message == "the run's pod did not start within 600 s: ImagePullBackOff: Back-off pulling image"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from paperjobs.kube.obstacle import Obstacle
 from paperjobs.kube.runs import read_run
 from paperjobs.model import OutcomeKind, Run, RunPhase
 
@@ -239,6 +240,33 @@ def test_a_deadline_is_a_failure_although_the_pod_ended_as_a_disruption_would(po
     assert outcome is not None
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "DeadlineExceeded")
     assert "600 s" in outcome.message
+
+
+UNSCHEDULABLE = Obstacle(reason="Unschedulable", message="0/3 nodes are available")
+NEVER_RAN = pod("Failed", {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}, metadata=DELETED)
+
+
+@pytest.mark.parametrize(
+    ("remembered", "pods", "reason", "message"),
+    [
+        # The pod is gone, or was ended before its container ever ran.
+        (UNSCHEDULABLE, [], "Unschedulable", "did not start within 600 s: Unschedulable: 0/3 nodes are available"),
+        (UNSCHEDULABLE, [NEVER_RAN], "Unschedulable", "did not start within 600 s: Unschedulable"),
+        # It never said why.
+        (Obstacle(), [], "DeadlineExceeded", "did not start within 600 s"),
+        # It ran.
+        (None, [], "DeadlineExceeded", "ended after 600 s"),
+        (Obstacle(), [ended(143, metadata=DELETED)], "DeadlineExceeded", "ended after 600 s"),
+    ],
+)
+def test_a_deadline_of_a_pod_that_never_ran_says_why(
+    remembered: Obstacle | None, pods: list[Json], reason: str, message: str
+) -> None:
+    run = read_run(job(*DEADLINE), pods, remembered)
+    assert run is not None
+    assert run.outcome is not None
+    assert (run.outcome.kind, run.outcome.reason) == (OutcomeKind.FAILED, reason)
+    assert message in run.outcome.message
 
 
 def test_a_run_that_stored_its_result_just_before_the_deadline_is_complete() -> None:

@@ -25,7 +25,9 @@ class Record:
         self._engine = open_engine(context.settings.database_url)
         with transaction(self._engine) as connection:
             require_revision(connection)
-            self._generation = begin_run(connection, self._assignment, datetime.now(UTC))
+            self._generation = begin_run(
+                connection, self._assignment, datetime.now(UTC), confirmed_at=context.confirmed_at
+            )
         # Minutes pass before the result is written; an idle connection would only be in the server's way.
         self._engine.dispose()
 
