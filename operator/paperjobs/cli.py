@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "demo": "run the main job on sample papers, here and now, and show what was found",
     "local": "serve the web app's queues on this laptop, without a cluster",
     "enqueue": "add one job to a queue, as the web app would",
-    "operator": "serve the queues of a Kubernetes cluster (what the chart starts)",
+    "operator": "serve the PaperQueues of one Kubernetes namespace",
 }
 
 MODULES: Final = {"operator": "operate"}
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="paperjobs",
-        description="Runs a web app's BullMQ jobs about arXiv papers, each once, under strict limits.",
+        description="Runs a web app's BullMQ jobs about arXiv papers under strict limits.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -6,6 +6,7 @@ Standard library only, so that both sides import it at no cost; owned by the run
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +56,18 @@ class ExitCode(IntEnum):
     TRY_AGAIN = 75
     """EX_TEMPFAIL: a fault that may pass; counts as an attempt and follows BullMQ's backoff."""
     INTERRUPTED = 143
-    """128 + SIGTERM: the pod was asked to leave; the job returns to its queue and loses no attempt."""
+    """128 + SIGTERM: the pod was asked to leave, or a newer run of its job has begun; the job loses no attempt: it
+    returns to its queue, unless this run's claim is over already."""
+
+
+def claim_digest(prefix: str, queue: str, job_id: str, claim: int, token: str) -> str:
+    """Twelve hexadecimal digits that tell a claim from any other; the name of its run ends with them.
+
+    The claim number (BullMQ: `ats`) alone would not do: it starts again from 1 when a job is removed and added under
+    its old id. The token (BullMQ: `pb`) is of one claim only.
+    """
+    joined = "\x00".join((prefix, queue, job_id, str(claim), token)).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(joined).hexdigest()[:12]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +80,7 @@ class Assignment:
     job_id: str
     job_name: str
     run: str
-    """Name of the run: unique for each claim, the name of its Kubernetes Job."""
+    """Name of the run: unique for each claim (it ends with `claim_digest`), the name of its Kubernetes Job."""
     claim: int
     """How often the job has been claimed, this time included (BullMQ: attemptsStarted)."""
     attempt: int

@@ -1,7 +1,7 @@
 """Everything a run can fail with, in one tree, and the one place where an error becomes an exit code and a report.
 
 The branch decides what happens to the job: `Permanent` (never again), `Temporary` (counts as an attempt),
-`RateLimited` (returns without losing an attempt). Messages are written for the person who queued the job; they are
+`RateLimited` and `Superseded` (no attempt is lost). Messages are written for the person who queued the job; they are
 made of our own words and the job's own values, never of a library's text, which may hold a secret.
 """
 
@@ -96,8 +96,11 @@ class JobUnavailable(Temporary):
     """The job's data cannot be read from Redis."""
 
 
-class Superseded(Temporary):
+class Superseded(RunnerError):
     """A newer run of the same job has begun; this one changes nothing."""
+
+    # Kubernetes may rarely start a Job's pod twice: the older pod must not cost the newer one's claim an attempt.
+    exit_code = ExitCode.INTERRUPTED
 
 
 class RateLimited(RunnerError):

@@ -69,7 +69,7 @@ async def run_with_ours(queue: BullmqJobQueue, redis: Redis, name: str) -> list[
     producer = Queue(name, {"connection": redis})
 
     async def idle() -> bool:
-        while job := await queue.claim(new_token(), LOCK_MS):
+        while job := await queue.claim(new_token("test"), LOCK_MS):
             if job.deferred_failure is None:
                 runs.append(job.id)
             assert await run(queue, producer, job)

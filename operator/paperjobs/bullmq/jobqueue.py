@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 
 from paperjobs.bullmq import parse
 from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, ask, open_client
-from paperjobs.bullmq.parse import TOKEN_PREFIX
+from paperjobs.bullmq.parse import token_prefix
 from paperjobs.bullmq.retry import RetryAfter, decide_retry
 from paperjobs.bullmq.scripts import FinishingJob, QueueScripts, ScriptRefused
 from paperjobs.errors import RedisUnavailable
@@ -38,15 +38,18 @@ KEEP_A_WEEK: Final = {"age": 7 * 24 * 3600}
 """Jobs made with kubectl stay in Redis for a week after their end (BullMQ counts in seconds)."""
 
 
-def new_token() -> str:
+def new_token(installation: str) -> str:
     """A token for one reservation and one claim; the prefix tells our claims from those of other workers."""
-    return f"{TOKEN_PREFIX}{uuid.uuid4().hex}"
+    return f"{token_prefix(installation)}{uuid.uuid4().hex}"
 
 
 class BullmqJobQueue:
     """A queue in Redis; implements `paperjobs.ports.JobQueue`."""
 
-    def __init__(self, settings: QueueSettings, redis: RedisSettings) -> None:
+    def __init__(self, settings: QueueSettings, redis: RedisSettings, installation: str) -> None:
+        """`installation` is the same for all replicas that share a cluster, and unlike that of any other: jobs that
+        another installation claimed are left alone, since their runs cannot be seen from here."""
+        self._installation = installation
         self._settings = settings
         self._client: Redis = open_client(redis)
         self._blocking: Redis = open_client(redis)
@@ -57,10 +60,10 @@ class BullmqJobQueue:
         self._settings = settings
 
     def new_token(self) -> str:
-        return new_token()
+        return new_token(self._installation)
 
     async def observe(self, rate_limit: RateLimit | None) -> QueueState:
-        return parse.queue_state(await self._scripts.observe(rate_limit))
+        return parse.queue_state(await self._scripts.observe(rate_limit), self._installation)
 
     async def reserve(self, token: str, rate_limit: RateLimit | None) -> int | None:
         return await self._scripts.reserve(token, rate_limit) or None
@@ -74,7 +77,7 @@ class BullmqJobQueue:
             return None
         job_id, fields = claimed
         await self._schedule_next(job_id, fields)
-        return parse.job(job_id, fields)
+        return parse.job(job_id, fields, self._installation)
 
     async def load(self, job_id: str, claim: Claim) -> Job | None:
         fields = await self._scripts.load(job_id, claim.token, claim.number)
@@ -82,7 +85,7 @@ class BullmqJobQueue:
             return None
         # The crash that made this reading necessary may have come before the scheduler's next iteration was added.
         await self._schedule_next(job_id, fields)
-        return parse.job(job_id, fields)
+        return parse.job(job_id, fields, self._installation)
 
     async def relock(self, job_id: str, claim: Claim, lock_ms: int) -> bool:
         return await self._scripts.relock(job_id, claim.token, claim.number, lock_ms)

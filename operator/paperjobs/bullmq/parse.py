@@ -9,7 +9,7 @@ from typing import Any, Final
 from paperjobs.model import ActiveJob, Claim, Counts, Job, JobPhase, JobState, LockState, QueueState
 
 TOKEN_PREFIX: Final = "paperjobs:"
-"""Starts every lock token of ours, and so every `pb` field that we set."""
+"""Starts every lock token of PaperJobs, and so every `pb` field that it sets."""
 
 _SHORT_OPTIONS: Final = {
     "fpof": "failParentOnFailure",
@@ -28,6 +28,11 @@ _PHASES: Final = {
     "failed": JobPhase.FAILED,
     "waiting": JobPhase.WAITING,
 }
+
+
+def token_prefix(installation: str) -> str:
+    """What the lock tokens of one installation start with."""
+    return f"{TOKEN_PREFIX}{installation}:"
 
 
 def number(text: object) -> int:
@@ -89,20 +94,24 @@ def stacktrace(stored: str | None, newest: str, opts: Mapping[str, Any]) -> list
     return traces
 
 
-def job(job_id: str, fields: Mapping[str, str]) -> Job:
+def job(job_id: str, fields: Mapping[str, str], installation: str) -> Job:
     """A claimed job from its hash."""
+    claims = number(fields.get("ats"))
+    launched = fields.get("pjl", "")
+    # A launch of the claim just before this one: no other worker and no retry by hand came in between.
+    before = launched.startswith(token_prefix(installation)) and launched.endswith(f":{claims - 1}")
     return Job(
         id=job_id,
         name=fields.get("name", ""),
-        claim=Claim(number=number(fields.get("ats")), token=fields.get("pb", "")),
+        claim=Claim(number=claims, token=fields.get("pb", "")),
         attempts_made=number(fields.get("atm") or fields.get("attemptsMade")),
         data=fields.get("data", ""),
-        launched_before=bool(fields.get("pjl")),
+        launched_before=before,
         deferred_failure=fields.get("defa") or None,
     )
 
 
-def queue_state(answer: list[Any]) -> QueueState:
+def queue_state(answer: list[Any], installation: str) -> QueueState:
     """The answer of observe.lua; its header says what stands where."""
     now, paused, counts, next_delayed, used, opens, held, concurrency, jobs = answer
     waiting, delayed, active, completed, failed, children = counts
@@ -122,16 +131,16 @@ def queue_state(answer: list[Any]) -> QueueState:
         window_opens_at=_time(opens),
         held_until=_time(held),
         app_concurrency=number(concurrency) if concurrency else None,
-        active=tuple(map(_active, jobs)),
+        active=tuple(_active(entry, token_prefix(installation)) for entry in jobs),
     )
 
 
-def _active(entry: list[str]) -> ActiveJob:
+def _active(entry: list[str], own_tokens: str) -> ActiveJob:
     job_id, claims, processed_by, lock, launched, made, progress = entry
     # A worker without a name leaves our `pb` in place when it claims the job after us; the launch we recorded then
     # names an earlier claim.
     superseded = launched.startswith(f"{processed_by}:") and launched != f"{processed_by}:{claims}"
-    ours = processed_by.startswith(TOKEN_PREFIX) and not superseded
+    ours = processed_by.startswith(own_tokens) and not superseded
     if ours and lock in ("", processed_by):
         state = LockState.OURS if lock else LockState.LOST
     else:

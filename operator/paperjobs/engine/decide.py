@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from paperjobs.model import ActiveJob, LockState, Outcome, QueueSettings, QueueState, Run, RunPhase, run_name
+
+SHORTEST_PAUSE_MS: Final = 5
+"""Between two ticks that nothing woke: an instant that has passed must not make the loop spin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,8 @@ class Remove:
     run: Run
 
 
-Settlement = Relock | Finish | Launch | Record | Vanished | Unshown | ReturnAbandoned | Remove
+JobSettlement = Relock | Finish | Launch | Record | Vanished | Unshown | Remove
+Settlement = JobSettlement | ReturnAbandoned
 
 
 def decide_settle(snapshot: Snapshot) -> list[Settlement]:
@@ -109,7 +114,11 @@ def decide_settle(snapshot: Snapshot) -> list[Settlement]:
     if any(job.lock is LockState.ABANDONED for job in snapshot.state.active):
         # Last, when our own lost locks are back.
         decisions.append(ReturnAbandoned())
-    decisions += [Remove(run=run) for run in snapshot.runs if run.live and run.name not in claimed]
+    decisions += [
+        Remove(run=run)
+        for run in snapshot.runs
+        if run.live and run.phase is not RunPhase.TERMINATING and run.name not in claimed
+    ]
     return decisions
 
 
@@ -181,6 +190,6 @@ def decide_admission(snapshot: Snapshot, occupied: int) -> Admit | Wait:  # noqa
 
 
 def next_wake(waits: Sequence[int | None], now: int, resync_ms: int) -> int:
-    """Milliseconds until the next instant at which something opens, at least 1 and at most `resync_ms`."""
+    """Milliseconds until the next instant at which something opens, at most `resync_ms`."""
     instants = [instant - now for instant in waits if instant is not None]
-    return max(1, min([*instants, resync_ms]))
+    return max(SHORTEST_PAUSE_MS, min([*instants, resync_ms]))

@@ -15,7 +15,16 @@ import time
 from typing import Final
 
 from paperjobs.engine.admit import Admitter
-from paperjobs.engine.decide import Admit, Snapshot, Wait, decide_admission, decide_settle, next_wake, occupied_slots
+from paperjobs.engine.decide import (
+    Admit,
+    Launch,
+    Snapshot,
+    Wait,
+    decide_admission,
+    decide_settle,
+    next_wake,
+    occupied_slots,
+)
 from paperjobs.engine.launch import Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.engine.report import queue_status
@@ -119,6 +128,8 @@ class QueueLoop:
         snapshot = await self._observe(settings)
         # 2. Settle
         decisions = decide_settle(snapshot)
+        if self._draining:
+            decisions = [decision for decision in decisions if not isinstance(decision, Launch)]
         await self._settler.settle_all(settings, decisions)
         if decisions:
             snapshot = await self._observe(settings)

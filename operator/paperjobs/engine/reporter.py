@@ -52,8 +52,7 @@ class Reporter:
                 desired.append((view, status_of_job))
         await self._show_all(settings, desired)
         self._written_at = {view.name: self._written_at.get(view.name, 0.0) for view in unfinished}
-        for view in report.past_history(settings, views, active):
-            await self._cluster.forget_job(settings, view)
+        await self._forget_history(settings, report.past_history(settings, views, active))
         await self._cluster.show_queue(settings, status)
         return min(
             (
@@ -63,6 +62,15 @@ class Reporter:
             ),
             default=None,
         )
+
+    async def _forget_history(self, settings: QueueSettings, past: list[PaperJobView]) -> None:
+        """Delete old PaperJobs, but not that of a job which was retried or added again and waits: without its PaperJob
+        it would count as cancelled."""
+        states = await self._queue.states(view.job_id for view in past)
+        for view in past:
+            phase = states[view.job_id].phase
+            if phase is None or phase.final:
+                await self._cluster.forget_job(settings, view)
 
     async def _idle_states(self, views: list[PaperJobView]) -> Mapping[str, JobState]:
         """The states of jobs without a claim. A new PaperJob made with kubectl is enqueued: adding is idempotent,

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from paperjobs.engine.decide import (
     Finish,
+    JobSettlement,
     Launch,
     Record,
     Relock,
@@ -55,12 +56,14 @@ class Settler:
 
         Raises the first error that concerns them all.
         """
-        chains: dict[str, list[Settlement]] = {}
+        chains: dict[str, list[JobSettlement]] = {}
         for decision in decisions:
-            chains.setdefault(_subject(decision), []).append(decision)
+            if not isinstance(decision, ReturnAbandoned):
+                subject = decision.run.job_id if isinstance(decision, Remove) else decision.job.id
+                chains.setdefault(subject, []).append(decision)
         together = asyncio.Semaphore(SETTLE_TOGETHER)
 
-        async def carry_out(chain: list[Settlement]) -> None:
+        async def carry_out(chain: list[JobSettlement]) -> None:
             async with together:
                 for decision in chain:
                     await self.settle(settings, decision)
@@ -75,8 +78,11 @@ class Settler:
                 )
             elif result is not None:
                 raise result
+        # Last: BullMQ's check must find our own lost locks back in their place.
+        if ReturnAbandoned() in decisions:
+            await self.queue.return_abandoned()
 
-    async def settle(self, settings: QueueSettings, decision: Settlement) -> None:
+    async def settle(self, settings: QueueSettings, decision: JobSettlement) -> None:
         """Carry out one decision. Raises the ports' errors; what was done before stays done."""
         match decision:
             case Relock(job=job):
@@ -94,8 +100,6 @@ class Settler:
                 if not await self.cluster.paperjob_exists(settings, job.id):
                     # Once it is gone, its absence is explained as a cancellation.
                     await self.cluster.remove(settings, name)
-            case ReturnAbandoned():
-                await self.queue.return_abandoned()
             case Remove(run=run):
                 await self.cluster.remove(settings, run.name)
             case _:
@@ -119,14 +123,3 @@ class Settler:
             return
         kept = await self.cluster.paperjob_exists(settings, job.id)
         await self.finish(job, RUN_DELETED if kept else CANCELLED)
-
-
-def _subject(decision: Settlement) -> str:
-    """The id of the job that a decision is about; decisions about one job are carried out in their order."""
-    match decision:
-        case Remove(run=run):
-            return run.job_id
-        case ReturnAbandoned():
-            return ""
-        case _:
-            return decision.job.id

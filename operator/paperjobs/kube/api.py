@@ -148,12 +148,16 @@ class Api:
         """Merge into an object's status: null removes a field, lists are replaced; raises NotFound."""
         return await self._call("PATCH", resource, f"{name}/status", body={"status": status})
 
-    async def delete(self, resource: Resource, name: str, propagation: str = "Background") -> None:
-        """Delete an object and what it owns; nothing happens when it is gone."""
+    async def delete(self, resource: Resource, name: str, propagation: str = "Background", *, uid: str = "") -> None:
+        """Delete an object and what it owns; nothing happens when it is gone, or has another uid than the one given."""
+        body: Json = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
         try:
-            await self._call("DELETE", resource, name, body={"propagationPolicy": propagation})
+            await self._call("DELETE", resource, name, body=body)
         except NotFound:
             return
+        except Conflict:
+            if not uid:
+                raise
 
     @asynccontextmanager
     async def watch(
@@ -271,7 +275,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
 async def _refusal(response: aiohttp.ClientResponse) -> Exception:
     try:
         status = json.loads(await response.read())
-    except ValueError:
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):  # Its code says enough.
         status = {}
     return _failure(response.status, status if isinstance(status, dict) else {})
 

@@ -69,6 +69,7 @@ class KubernetesCluster:
             created_at=self._now(),
         )
         self._runs.launched(queue.key, run)
+        self._objects.paperjobs.follow(run.job_id, queue.key)
 
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         return await self._api.get(JOBS, name) is not None
@@ -78,6 +79,9 @@ class KubernetesCluster:
         await self._api.delete(JOBS, name, "Foreground")
 
     def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
+        with contextlib.suppress(ClusterUnavailable):  # Runs are not needed to show what is known already.
+            for run in self._runs.runs(queue.key):
+                self._objects.paperjobs.follow(run.job_id, queue.key)
         return self._objects.paperjobs.views(queue)
 
     async def paperjob_exists(self, queue: QueueSettings, job_id: str) -> bool:
@@ -124,7 +128,10 @@ class KubernetesCluster:
 
     async def _showing(self, queue: QueueSettings, job: Job) -> Json:
         known = self._objects.of(PAPERJOBS).get(paperjob_name(queue, job.id))
-        body = known if known is not None and is_of(known, queue) else await self._create_paperjob(queue, job)
+        if known is not None and is_of(known, queue) and not is_final(known):
+            body = known
+        else:  # One that is final is of an earlier life of the job: it may be gone by now, and memory behind.
+            body = await self._create_paperjob(queue, job)
         if is_final(body) and not has_summary_of(body, job):
             # Its job is no more: another was added under the same id.
             await self._delete(body)
@@ -147,7 +154,8 @@ class KubernetesCluster:
         return body
 
     async def _delete(self, body: Json) -> None:
-        await self._api.delete(PAPERJOBS, body["metadata"]["name"])
+        # By its uid: under the same name there may be another by now.
+        await self._api.delete(PAPERJOBS, body["metadata"]["name"], uid=body["metadata"]["uid"])
         self._objects.saw(PAPERJOBS, body, deleted=True)  # The next look may come before the watch.
 
     async def _made_by_hand(self, job_id: str) -> Json | None:

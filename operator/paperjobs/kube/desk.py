@@ -60,7 +60,8 @@ class Desk:
         elif kind is PAPERJOBS and came_or_went:
             self._tell(self._open, body)
             for settings in self._served:
-                if is_of(body, settings) or (made_by_hand(body) and body["spec"]["queue"] == settings.name):
+                named = made_by_hand(body) and body["spec"]["queue"] == settings.name
+                if is_of(body, settings) or named or self._open.objects.paperjobs.key_of(body) == settings.key:
                     self.wake(settings.key)
 
     def wake(self, key: str) -> None:
@@ -95,11 +96,20 @@ class Desk:
         """A PaperJob that nobody looks after would otherwise say nothing for ever."""
         name = body["metadata"]["name"]
         if name in to.objects.of(PAPERJOBS) and not is_final(body):
-            if made_by_hand(body) and body["spec"]["queue"] not in {settings.name for settings in self._served}:
+            if self._is_stray(to, body):
                 return to.statuses.show(PAPERJOBS, name, stray_status(body, self._now()))
             if self._is_usurper(body):
                 return to.statuses.show(PAPERJOBS, name, usurper_status(body, self._now()))
         return to.statuses.forget(PAPERJOBS, name)
+
+    def _is_stray(self, to: _Open, body: Json) -> bool:
+        """Whether a person made it for a PaperQueue that is not served; not while a run works on it, or when its job
+        is in a queue that another PaperQueue has taken over."""
+        if not made_by_hand(body) or (body.get("status") or {}).get("run"):
+            return False
+        if body["spec"]["queue"] in {settings.name for settings in self._served}:
+            return False
+        return to.objects.paperjobs.key_of(body) not in {settings.key for settings in self._served}
 
     def _is_usurper(self, body: Json) -> bool:
         """Whether it names a job, but the operator did not make it; of a queue that is not served, only its labels

@@ -70,6 +70,12 @@ class Elector:
         """Version of our own last write: a lease that is still the same has been nobody else's since."""
         self._silent = False
 
+    @property
+    def lease_uid(self) -> str:
+        """Of the Lease that this replica holds, else empty: the same for all replicas and terms of one installation,
+        and unlike that of any other installation."""
+        return str(self._lease["metadata"]["uid"]) if self._lease else ""
+
     async def lead(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Stand by until this replica leads, then do `work` until it ends, leadership is lost, or this is cancelled.
 

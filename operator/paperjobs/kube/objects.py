@@ -15,6 +15,9 @@ from paperjobs.kube.shelf import Shelf
 
 KINDS: Final = (APIBUDGETS, PAPERQUEUES, PAPERJOBS)
 
+GONE_KEPT: Final = 10_000
+"""Deleted objects remembered by uid, the latest ones: far more than are deleted while one listing runs."""
+
 
 class Objects:
     """Bodies by kind and name, without those that are being deleted; do not change what it holds."""
@@ -25,18 +28,23 @@ class Objects:
         self.paperjobs = Shelf()
         self._bodies: dict[Resource, dict[str, Json]] = {kind: {} for kind in KINDS}
         self._changed = changed
+        self._gone: dict[str, None] = {}
 
     def of(self, kind: Resource) -> dict[str, Json]:
         """The objects of one kind by name."""
         return self._bodies[kind]
 
     def saw(self, kind: Resource, body: Json, deleted: bool = False) -> None:
-        """Take in an object as reported; one that is older than what is known is passed over."""
+        """Take in an object as reported; one that is older than what is known is passed over, and so is one that was
+        deleted: a page of a listing, or an event, may be older than the deletion."""
+        if body["metadata"]["uid"] in self._gone:
+            return
         name = body["metadata"]["name"]
         known = self._bodies[kind].get(name)
         if known is not None and _version(body) < _version(known):
             return
         if deleted or body["metadata"].get("deletionTimestamp"):
+            self._remember_gone(body)
             if known is not None:
                 self._forget(kind, known)
             return
@@ -69,7 +77,13 @@ class Objects:
                 self.paperjobs.drop(known)
             self.paperjobs.put(body)
 
+    def _remember_gone(self, body: Json) -> None:
+        self._gone[body["metadata"]["uid"]] = None
+        if len(self._gone) > GONE_KEPT:
+            del self._gone[next(iter(self._gone))]
+
     def _forget(self, kind: Resource, known: Json) -> None:
+        self._remember_gone(known)
         del self._bodies[kind][known["metadata"]["name"]]
         if kind is PAPERJOBS:
             self.paperjobs.drop(known)

@@ -30,9 +30,14 @@ class StatusWriter:
         self._not_before: dict[Key, float] = {}
         self._news = asyncio.Event()
         self._failing = False
+        self._refused: dict[Key, Json] = {}
+        """What the server would not take: the same again would be refused again."""
 
     def show(self, kind: Resource, name: str, status: Json) -> None:
         """Have a status written as soon as its turn comes; a newer one takes its place."""
+        if self._refused.get((kind, name)) == status:
+            self._wanted.pop((kind, name), None)
+            return
         self._wanted[kind, name] = status
         self._news.set()
 
@@ -40,6 +45,7 @@ class StatusWriter:
         """The object is gone."""
         self._wanted.pop((kind, name), None)
         self._not_before.pop((kind, name), None)
+        self._refused.pop((kind, name), None)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -66,7 +72,13 @@ class StatusWriter:
         try:
             written = await self._write(key, status)
             self._failing = False
-        except (ClusterUnavailable, LaunchRefused) as error:
+            self._refused.pop(key, None)
+        except LaunchRefused as error:
+            if key not in self._refused:  # once, not for every new status
+                logger.warning("The status of %s is refused and not shown: %s", key[1], error)
+            self._refused[key] = status
+            written = True
+        except ClusterUnavailable as error:
             if not self._failing:  # once, not on every try
                 logger.warning("The status of %s cannot be written, trying again: %s", key[1], error)
             self._failing = True

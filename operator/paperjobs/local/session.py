@@ -107,7 +107,7 @@ async def local_session(
                 engine.wake(queue_key)
 
             def open_queue(settings: QueueSettings) -> BullmqJobQueue:
-                opened[settings.name] = BullmqJobQueue(settings, around.redis)
+                opened[settings.name] = BullmqJobQueue(settings, around.redis, state.installation())
                 return opened[settings.name]
 
             cluster = LocalCluster(state=state, env=around.env, wake=wake)

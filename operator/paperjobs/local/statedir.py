@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +70,13 @@ class StateDir:
     @property
     def database(self) -> Path:
         return self.root / "paperjobs.db"
+
+    def installation(self) -> str:
+        """Tells the claims of sessions in this folder from those of any other installation on the same Redis."""
+        path = self.root / "installation"
+        if not path.exists():
+            path.write_text(uuid.uuid4().hex)
+        return path.read_text().strip()
 
     def log(self, run: str) -> Path:
         """What the run prints goes here."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from paperjobs.model.naming import digest, dns_slug
 from paperjobs.model.settings import QueueSettings
-from paperjobs_runner.contract import PAYLOAD_LIMIT
+from paperjobs_runner.contract import PAYLOAD_LIMIT, claim_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ def run_name(settings: QueueSettings, job_id: str, claim: Claim) -> str:
     The token is part of it because `ats` starts again from 1 when a job is removed and added under its old id, or
     retried with `resetAttemptsStarted`; a run of that earlier life must not be adopted.
     """
-    parts = (settings.prefix, settings.queue, job_id, str(claim.number), claim.token)
-    return f"{dns_slug(settings.queue)}-{digest(*parts)}"
+    told_apart = claim_digest(settings.prefix, settings.queue, job_id, claim.number, claim.token)
+    return f"{dns_slug(settings.queue)}-{told_apart}"
 
 
 def paperjob_name(settings: QueueSettings, job_id: str) -> str:

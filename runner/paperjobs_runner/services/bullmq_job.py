@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from paperjobs_runner.contract import Assignment
+from paperjobs_runner.contract import Assignment, claim_digest
 from paperjobs_runner.errors import JobUnavailable, Superseded
 from paperjobs_runner.services.redis_link import connect
 from paperjobs_runner.settings import RedisSettings
@@ -41,14 +41,26 @@ def read_job(assignment: Assignment, settings: RedisSettings | None) -> ClaimedJ
     asked_at = datetime.now(UTC)
     try:
         with connect(settings) as client:
-            data, claims = client.hmget(job_key(assignment), ["data", "ats"])
+            data, claims, token = client.hmget(job_key(assignment), ["data", "ats", "pb"])
     except (RedisError, OSError) as error:
         if assignment.payload is not None:
             return ClaimedJob(data=assignment.payload)
         raise JobUnavailable(f"the job's data cannot be read from Redis ({type(error).__name__})") from None
-    if claims is not None and claims != str(assignment.claim):
+    if claims is not None and not _is_present(assignment, str(claims), str(token or "")):
         raise Superseded
     payload = data if assignment.payload is None else assignment.payload
     if payload is None:
         raise JobUnavailable("the job is no longer in Redis")
     return ClaimedJob(data=str(payload), confirmed_at=asked_at if claims is not None else None)
+
+
+def _is_present(assignment: Assignment, claims: str, token: str) -> bool:
+    """Whether the job's present claim, as Redis counts and names it, is this run's.
+
+    The name of a run that the operator started holds the claim's token; without a token the job was not claimed by
+    an operator, the run was started by hand, and only the claim number can be compared.
+    """
+    if claims != str(assignment.claim):
+        return False
+    digest = claim_digest(assignment.prefix, assignment.queue, assignment.job_id, assignment.claim, token)
+    return not token or assignment.run.endswith(f"-{digest}")

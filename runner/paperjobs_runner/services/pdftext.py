@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +21,18 @@ def pdf_pages(pdf: Path, deadline: Deadline) -> list[str]:
     """The raw text of each page; raises PaperUnreadable."""
     # The file is run by its path and with an empty environment: no secret, no settings, no package of ours is in there.
     command = [sys.executable, "-I", pdftext_child.__file__, str(pdf)]
+    limit = deadline.limit(WALL_S)
     try:
-        child = subprocess.run(command, capture_output=True, timeout=deadline.limit(WALL_S), env={}, check=False)
+        child = subprocess.run(command, capture_output=True, timeout=limit, env={}, check=False)
     except subprocess.TimeoutExpired:
-        raise Temporary(f"reading the PDF took longer than {WALL_S:.0f} s") from None
+        raise Temporary(f"reading the PDF took longer than {limit:.3g} s") from None
     if child.returncode == pdftext_child.UNREADABLE:
         raise PaperUnreadable(f"the PDF cannot be read ({child.stderr.decode('utf-8', 'replace').strip()[:100]})")
-    if child.returncode == pdftext_child.TOO_MUCH or child.returncode < 0:
+    if child.returncode in (pdftext_child.TOO_MUCH, -signal.SIGXCPU):
         raise PaperUnreadable("the PDF cannot be read: it needs more time or memory than a paper should")
+    if child.returncode < 0:
+        # Not the paper's fault, as far as one can tell: a SIGTERM, or the SIGKILL of a pod that is short of memory.
+        raise Temporary(f"the PDF reader was ended by signal {-child.returncode}")
     if child.returncode != 0:
         raise Temporary(f"the PDF reader failed (exit code {child.returncode})")
     pages = json.loads(child.stdout)

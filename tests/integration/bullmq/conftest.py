@@ -42,7 +42,7 @@ async def adapters(redis_client: Redis, valkey_port: int) -> AsyncIterator[Calla
 
         def make(queue: str = QUEUE) -> BullmqJobQueue:
             settings = QueueSettings(name=queue, queue=queue, pipeline="institution-extraction", concurrency=2)
-            adapter = BullmqJobQueue(settings, RedisSettings(host="127.0.0.1", port=valkey_port))
+            adapter = BullmqJobQueue(settings, RedisSettings(host="127.0.0.1", port=valkey_port), "test")
             opened.push_async_callback(adapter.close)
             return adapter
 

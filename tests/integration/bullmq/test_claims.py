@@ -36,7 +36,7 @@ OUTCOMES = [
 
 
 async def claim(queue: BullmqJobQueue, lock_ms: int = LOCK_MS) -> Job:
-    job = await queue.claim(new_token(), lock_ms)
+    job = await queue.claim(new_token("test"), lock_ms)
     assert job is not None
     return job
 
@@ -173,7 +173,7 @@ async def test_racing_claims_never_take_one_job_twice(adapters: Callable[..., Bu
 
     async def take_all(queue: BullmqJobQueue) -> list[str]:
         taken = []
-        while job := await queue.claim(new_token(), LOCK_MS):
+        while job := await queue.claim(new_token("test"), LOCK_MS):
             taken.append(job.id)
         return taken
 
@@ -295,7 +295,7 @@ async def test_active_job_is_loaded_as_it_was_claimed(queue: BullmqJobQueue, web
     assert (job.name, job.data) == ("extract", '{"paperId":"p1","arxivUrl":"https://arxiv.org/abs/1706.03762"}')
     assert await queue.load(job.id, job.claim) == job
     assert await queue.load(job.id, Claim(number=job.claim.number + 1, token=job.claim.token)) is None
-    assert await queue.load(job.id, Claim(number=job.claim.number, token=new_token())) is None
+    assert await queue.load(job.id, Claim(number=job.claim.number, token=new_token("test"))) is None
     assert await queue.load("no-such-job", job.claim) is None
 
 
@@ -311,7 +311,7 @@ async def test_scheduler_goes_on_when_the_claimer_crashed_before_the_next_iterat
 
     monkeypatch.setattr("bullmq.job_scheduler.JobScheduler.upsertJobScheduler", crash)
     with pytest.raises(RedisUnavailable):
-        await crashing.claim(new_token(), LOCK_MS)
+        await crashing.claim(new_token("test"), LOCK_MS)
     monkeypatch.undo()
     active = await only_active(queue)
     assert (await queue.observe(None)).counts.delayed == 0

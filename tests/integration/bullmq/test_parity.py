@@ -214,7 +214,7 @@ async def test_npm_client_sees_what_a_stock_worker_would_have_left(web: WebApp, 
 
         await KINDS[kind](web, ours)
         settings = QueueSettings(name="ours", queue=ours, pipeline="institution-extraction", concurrency=1)
-        adapter = BullmqJobQueue(settings, RedisSettings(host="127.0.0.1", port=valkey_port))
+        adapter = BullmqJobQueue(settings, RedisSettings(host="127.0.0.1", port=valkey_port), "test")
         try:
             runs = await run_with_ours(adapter, redis, ours)
         finally:

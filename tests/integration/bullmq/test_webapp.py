@@ -57,7 +57,7 @@ async def test_service_tells_the_result_and_the_last_failure(
         ("unknown", Outcome(kind=OutcomeKind.NEVER, reason="UnknownPaper", message="arXiv does not know this paper")),
     ):
         made = await web.ask("service", paperId=paper_id, **paper)
-        job = await queue.claim(new_token(), 30_000)
+        job = await queue.claim(new_token("test"), 30_000)
         assert job is not None
         assert json.loads(job.data) == {"paperId": paper_id, "arxivUrl": "https://arxiv.org/abs/1706.03762"}
         answer = asyncio.create_task(web.ask("serviceWait", timeoutMs=10_000, **made))

@@ -42,7 +42,7 @@ async def test_racing_clients_never_start_more_than_the_window_allows(
     async def client(queue: BullmqJobQueue) -> int:
         reserved = 0
         while time.monotonic() < until:
-            again_at = await queue.reserve(new_token(), limit)
+            again_at = await queue.reserve(new_token("test"), limit)
             if again_at is None:
                 reserved += 1
             else:
@@ -61,30 +61,30 @@ async def test_racing_clients_never_start_more_than_the_window_allows(
 
 async def test_window_is_closed_until_the_time_it_names(queue: BullmqJobQueue, redis_client: Redis) -> None:
     limit = RateLimit(max=2, per_ms=800)
-    assert await queue.reserve(new_token(), limit) is None
+    assert await queue.reserve(new_token("test"), limit) is None
     await asyncio.sleep(0.1)
-    assert await queue.reserve(new_token(), limit) is None
+    assert await queue.reserve(new_token("test"), limit) is None
 
     first, second = await starts(redis_client)
-    assert await queue.reserve(new_token(), limit) == first + 801
+    assert await queue.reserve(new_token("test"), limit) == first + 801
     state = await queue.observe(limit)
     assert (state.window_used, state.window_opens_at) == (2, first + 801)
 
     await asyncio.sleep(max(0, (first + 801) / 1000 - time.time()))
     assert (await queue.observe(limit)).window_opens_at is None
-    assert await queue.reserve(new_token(), limit) is None
-    assert await queue.reserve(new_token(), limit) == second + 801
+    assert await queue.reserve(new_token("test"), limit) is None
+    assert await queue.reserve(new_token("test"), limit) == second + 801
 
 
 async def test_reservation_that_is_given_back_leaves_room(queue: BullmqJobQueue, redis_client: Redis) -> None:
     limit = RateLimit(max=1, per_ms=60_000)
-    token = new_token()
+    token = new_token("test")
     assert await queue.reserve(token, limit) is None
-    assert await queue.reserve(new_token(), limit) is not None
+    assert await queue.reserve(new_token("test"), limit) is not None
 
     await queue.unreserve(token)
     assert (await queue.observe(limit)).window_used == 0
-    assert await queue.reserve(new_token(), limit) is None
+    assert await queue.reserve(new_token("test"), limit) is None
 
     await queue.unreserve(token)
     await queue.unreserve("paperjobs:never-reserved")
@@ -93,18 +93,18 @@ async def test_reservation_that_is_given_back_leaves_room(queue: BullmqJobQueue,
 
 async def test_edited_window_counts_the_starts_that_were_made_under_the_old_one(queue: BullmqJobQueue) -> None:
     for _ in range(3):
-        assert await queue.reserve(new_token(), RateLimit(max=3, per_ms=50)) is None
+        assert await queue.reserve(new_token("test"), RateLimit(max=3, per_ms=50)) is None
     await asyncio.sleep(0.1)
     assert (await queue.observe(RateLimit(max=3, per_ms=50))).window_used == 0
 
     longer, narrower = RateLimit(max=3, per_ms=60_000), RateLimit(max=1, per_ms=60_000)
 
     assert (await queue.observe(longer)).window_used == 3
-    assert await queue.reserve(new_token(), longer) is not None
-    assert await queue.reserve(new_token(), RateLimit(max=4, per_ms=60_000)) is None
+    assert await queue.reserve(new_token("test"), longer) is not None
+    assert await queue.reserve(new_token("test"), RateLimit(max=4, per_ms=60_000)) is None
     opens_at = (await queue.observe(narrower)).window_opens_at
     assert opens_at is not None
-    assert opens_at == (await queue.reserve(new_token(), narrower))
+    assert opens_at == (await queue.reserve(new_token("test"), narrower))
 
 
 async def test_queue_without_a_limit_has_no_window(queue: BullmqJobQueue) -> None:
@@ -120,11 +120,11 @@ async def test_hold_admits_nothing_until_it_ends(queue: BullmqJobQueue) -> None:
     held = await queue.observe(limit)
     assert held.held_until is not None
     assert 200 < held.held_until - held.now <= 500
-    assert await queue.reserve(new_token(), limit) == held.held_until
+    assert await queue.reserve(new_token("test"), limit) == held.held_until
 
     await asyncio.sleep(0.51)
     assert (await queue.observe(limit)).held_until is None
-    assert await queue.reserve(new_token(), limit) is None
+    assert await queue.reserve(new_token("test"), limit) is None
 
 
 async def test_longer_hold_wins_whichever_came_first(queue: BullmqJobQueue) -> None:

@@ -46,13 +46,14 @@ class Bench:
 
     redis: RedisSettings
     producer: Queue
+    installation: str = "test"
     cluster: MemoryCluster = field(default_factory=MemoryCluster)
     log: Log = field(default_factory=Log)
     engine: Engine | None = None
     task: asyncio.Task[None] | None = None
 
     def start(self, settings: QueueSettings = SETTINGS) -> Engine:
-        engine = Engine(self.cluster, lambda queue: BullmqJobQueue(queue, self.redis), self.log)
+        engine = Engine(self.cluster, lambda queue: BullmqJobQueue(queue, self.redis, self.installation), self.log)
         engine.configure([settings])
         self.cluster.on_change = engine.wake
         self.engine, self.task = engine, asyncio.create_task(engine.run())

@@ -427,3 +427,65 @@ async def test_a_loop_that_dies_ends_the_engine(bench: Bench, monkeypatch: pytes
     await asyncio.wait([bench.task], timeout=5)
     with pytest.raises(RuntimeError, match="a bug"):
         bench.task.result()
+
+
+async def test_another_installation_on_the_same_redis_leaves_our_claims_alone(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.start()
+    (job_id,) = await _add(bench, 1)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    other = Bench(redis=bench.redis, producer=bench.producer, installation="other")
+    other.start()
+    await other.until(lambda: bool(other.log.statuses), "the other installation ticks")
+    await asyncio.sleep(0.3)
+    assert other.log.statuses[-1].foreign == 1
+    assert await redis_client.lrange("bull:papers:active", 0, -1) == [job_id]
+    await other.kill()
+    bench.cluster.end(bench.cluster.launched[0][0], completed())
+    await bench.until(lambda: len(bench.log.outcomes) == 1, "the outcome is settled")
+    assert await redis_client.zscore("bull:papers:completed", job_id) is not None
+
+
+async def test_a_lost_lock_of_ours_survives_the_stalled_check_for_a_dead_worker(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    engine = bench.start()
+    (ours,) = await _add(bench, 1)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    await bench.producer.pause()
+    (dead,) = await _add(bench, 1)
+    await bench.producer.resume()
+    await redis_client.lrem("bull:papers:wait", 0, dead)
+    await redis_client.lpush("bull:papers:active", dead)
+    for _ in range(3):
+        await redis_client.delete(f"bull:papers:{ours}:lock", "bull:papers:stalled-check")
+        await redis_client.sadd("bull:papers:stalled", ours)
+        engine.wake(SETTINGS.key)
+        await asyncio.sleep(0.2)
+    assert await redis_client.hget(f"bull:papers:{ours}", "stc") is None
+    assert [job.id for _, job in bench.cluster.launched].count(ours) == 1
+
+
+async def test_history_keeps_the_paperjob_of_a_retried_job_that_waits(bench: Bench) -> None:
+    bench.start(replace(SETTINGS, keep_failed=0, suspend=True))
+    (job_id,) = await _add(bench, 1)
+    name = paperjob_name(SETTINGS, job_id)
+    status = JobStatus(phase=JobPhase.FAILED, job_id=job_id)
+    bench.cluster.shown[name] = PaperJobView(name=name, job_id=job_id, made_by_hand=False, status=status, finished_at=1)
+    assert bench.engine is not None
+    bench.engine.wake(SETTINGS.key)
+    await asyncio.sleep(0.3)
+    assert name in bench.cluster.shown
+
+
+async def test_garbage_in_bullmq_s_meta_is_replaced_by_our_limits(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    await redis_client.hset("bull:papers:meta", mapping={"concurrency": "abc", "max": "x", "duration": "y"})
+    await redis_client.set("bull:papers:limiter", "5")
+    bench.start(replace(SETTINGS, rate_limit=RateLimit(max=5, per_ms=60_000)))
+    await bench.until(lambda: bool(bench.log.statuses), "a tick is made")
+    await _add(bench, 1)
+    await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
+    assert await redis_client.hmget("bull:papers:meta", "concurrency", "max") == ["2", "5"]

@@ -9,8 +9,8 @@ import pytest
 from pypdf import PdfReader, PdfWriter
 
 from paperjobs_runner.deadline import Deadline
-from paperjobs_runner.errors import PaperUnreadable
-from paperjobs_runner.services import pdftext_child
+from paperjobs_runner.errors import PaperUnreadable, Temporary
+from paperjobs_runner.services import pdftext, pdftext_child
 from paperjobs_runner.services.pdftext import pdf_pages
 from paperjobs_standins.papers import pdf_of, sample_papers
 
@@ -62,6 +62,34 @@ def test_a_pdf_that_needs_too_much_costs_only_the_child(
     _change_child(constant, limit, tmp_path, monkeypatch)
     with pytest.raises(PaperUnreadable, match="needs more time or memory"):
         pages(_hungry(4_000_000), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_reader_that_is_killed_from_outside_does_not_fail_the_paper_for_good(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = "    import logging\n"
+    _change_child(start, f"    import os, signal; os.kill(os.getpid(), signal.{name})\n{start}", tmp_path, monkeypatch)
+    with pytest.raises(Temporary, match="ended by signal"):
+        pages(pdf_of(PAPER), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wall", "left", "says"),
+    [
+        (120.0, 0.5, "took longer than 0.5 s"),  # the run's deadline is nearer
+        (0.25, 60.0, "took longer than 0.25 s"),
+    ],
+)
+def test_a_reader_that_is_too_slow_says_how_long_it_had(
+    wall: float, left: float, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = "    import logging\n"
+    _change_child(start, f"    import time; time.sleep(60)\n{start}", tmp_path, monkeypatch)
+    monkeypatch.setattr(pdftext, "WALL_S", wall)
+    (tmp_path / "paper.pdf").write_bytes(pdf_of(PAPER))
+    with pytest.raises(Temporary, match=says):
+        pdf_pages(tmp_path / "paper.pdf", Deadline(at=left, clock=lambda: 0.0))
 
 
 def test_the_child_and_its_run_fit_into_a_pod_of_512_mib() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from paperjobs_runner.contract import Assignment
+from paperjobs_runner.contract import Assignment, claim_digest
 from paperjobs_runner.errors import JobUnavailable, Superseded
 from paperjobs_runner.redaction import Redactor
 from paperjobs_runner.services.bullmq_job import read_job
@@ -21,14 +21,14 @@ from paperjobs_runner.settings import RedisSettings
 KEY = "bull:papers:7"
 
 
-def assignment(payload: str | None = None, claim: int = 1) -> Assignment:
+def assignment(payload: str | None = None, claim: int = 1, run: str = "r") -> Assignment:
     return Assignment(
         queue="papers",
         prefix="bull",
         pipeline="institution-extraction",
         job_id="7",
         job_name="",
-        run="r",
+        run=run,
         claim=claim,
         attempt=1,
         payload=payload,
@@ -105,6 +105,28 @@ async def test_a_claim_that_is_over_is_seen_before_any_work(
     await redis_client.hset(KEY, mapping={"data": "{}", "ats": "2"})
     with pytest.raises(Superseded):
         read_job(assignment(payload="{}", claim=claim), settings(valkey_port))
+
+
+async def test_a_claim_of_an_earlier_life_of_the_job_is_seen_although_its_number_is_the_same(
+    redis_client: redis.asyncio.Redis, valkey_port: int
+) -> None:
+    run = {
+        token: f"papers-{claim_digest('bull', 'papers', '7', 1, token)}" for token in ("paperjobs:old", "paperjobs:new")
+    }
+    await redis_client.hset(KEY, mapping={"data": "{}", "ats": "1", "pb": "paperjobs:new"})
+    present = read_job(assignment(payload="{}", run=run["paperjobs:new"]), settings(valkey_port))
+    assert present.confirmed_at is not None
+    with pytest.raises(Superseded):
+        read_job(assignment(payload="{}", run=run["paperjobs:old"]), settings(valkey_port))
+
+
+async def test_a_worker_without_a_name_leaves_our_token_and_its_claim_is_still_a_newer_one(
+    redis_client: redis.asyncio.Redis, valkey_port: int
+) -> None:
+    run = f"papers-{claim_digest('bull', 'papers', '7', 1, 'paperjobs:t')}"
+    await redis_client.hset(KEY, mapping={"data": "{}", "ats": "2", "pb": "paperjobs:t"})
+    with pytest.raises(Superseded):
+        read_job(assignment(payload="{}", run=run), settings(valkey_port))
 
 
 async def test_only_redis_confirms_that_a_claim_is_the_jobs_present_one(

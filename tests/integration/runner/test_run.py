@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from paperjobs_runner.contract import Assignment, ExitCode, Report
+from paperjobs_runner.contract import Assignment, ExitCode, Report, claim_digest
 from paperjobs_runner.database_url import normalise_database_url
 from paperjobs_runner.store.fence import begin_run
 from paperjobs_runner.store.migrate import upgrade
@@ -192,6 +192,19 @@ async def test_a_job_added_again_under_its_id_runs_at_once_although_its_earlier_
     await redis_client.hset("bull:institution-extraction:7", mapping={"data": "{}", "opts": "{}", "ats": "1"})
     ended = run(env | {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(valkey_port)})
     assert ended.code == ExitCode.DONE, ended.output
+
+
+async def test_a_run_of_an_earlier_life_of_its_job_stores_nothing_and_costs_no_attempt(
+    env: dict[str, str], redis_client: redis.asyncio.Redis, valkey_port: int
+) -> None:
+    old, new = (claim_digest("bull", "institution-extraction", "7", 1, token) for token in ("old", "new"))
+    key = "bull:institution-extraction:7"
+    await redis_client.hset(key, mapping={"data": "{}", "opts": "{}", "ats": "1", "pb": "new"})
+    env |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(valkey_port)}
+    code, kind, _ = failed(env | {"PAPERJOBS_RUN": f"institution-extraction-{old}"})
+    assert (code, kind) == (ExitCode.INTERRUPTED, "Superseded")
+    assert read_results(env["DATABASE_URL"]) == []
+    assert run(env | {"PAPERJOBS_RUN": f"institution-extraction-{new}"}).code == ExitCode.DONE
 
 
 def test_a_redis_that_is_gone_does_not_fail_the_run(env: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from paperjobs.engine.decide import (
+    SHORTEST_PAUSE_MS,
     Admit,
     Finish,
     Launch,
@@ -161,7 +162,7 @@ def test_waiting_names_the_instant_at_which_it_ends() -> None:
     assert held.until == 1_000_500
     assert next_wake([held.until, None, 1_002_000], now=1_000_000, resync_ms=30_000) == 500
     assert next_wake([None], now=1_000_000, resync_ms=30_000) == 30_000
-    assert next_wake([999_000], now=1_000_000, resync_ms=30_000) == 1
+    assert next_wake([999_000], now=1_000_000, resync_ms=30_000) == SHORTEST_PAUSE_MS
 
 
 def test_a_live_run_whose_paperjob_is_gone_is_looked_into_unless_there_are_no_such_objects() -> None:
@@ -174,6 +175,7 @@ def test_a_live_run_whose_paperjob_is_gone_is_looked_into_unless_there_are_no_su
 def test_a_run_that_is_going_already_is_not_removed_again() -> None:
     going = replace(RUN, phase=RunPhase.TERMINATING)
     assert decide_settle(replace(_snapshot(going, active=(JOB,)), shown=frozenset())) == []
+    assert decide_settle(_snapshot(going)) == []
 
 
 def test_jobs_that_a_dead_worker_left_are_returned_after_our_own_locks_are_back() -> None:

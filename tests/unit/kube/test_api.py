@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
+import aiohttp
 import pytest
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
@@ -123,3 +125,34 @@ async def test_one_event_may_be_larger_than_any_buffer(kube: FakeKube, api: Api)
         await kube.put(f"{PATH}/a", {"metadata": {"name": "a"}, "data": "x" * 5_000_000})
         event = await anext(events)
     assert len(event["object"]["data"]) == 5_000_000
+
+
+async def test_what_is_deleted_by_uid_is_left_alone_when_another_has_its_name(
+    kube: FakeKube, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[object] = []
+    call = api._call
+
+    async def listen(*args: Any, **more: Any) -> Any:
+        sent.append(more["body"])
+        return await call(*args, **more)
+
+    monkeypatch.setattr(api, "_call", listen)
+    kube.answer = (409, {"message": "the UID in the precondition does not match", "reason": "Conflict"})
+    await api.delete(THINGS, "a", uid="1")
+    assert sent == [{"propagationPolicy": "Background", "preconditions": {"uid": "1"}}]
+    with pytest.raises(Conflict):
+        await api.delete(THINGS, "a")
+
+
+async def test_an_error_whose_body_breaks_off_is_known_by_its_code(
+    api: Api, kube: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_off(_: aiohttp.ClientResponse) -> bytes:
+        raise aiohttp.ClientPayloadError
+
+    monkeypatch.setattr(aiohttp.ClientResponse, "read", break_off)
+    kube.answer = (503, {})
+    with pytest.raises(ClusterUnavailable, match="answered 503"):
+        async with api.watch(THINGS, selector="", version="100", seconds=5):
+            raise AssertionError("it was not opened")

@@ -159,3 +159,36 @@ async def test_a_paperjob_is_read_once_for_each_of_its_versions(bench: Bench) ->
     [ended] = bench.cluster.paperjobs(QUEUE)
     assert ended.status is not None
     assert ended.status.reason == "Crashed"
+
+
+async def test_a_paperjob_of_an_earlier_life_that_is_gone_by_now_owns_no_run(bench: Bench) -> None:
+    first = await bench.launch(job())
+    await bench.end()
+    await bench.kube.remove(f"{PAPERJOBS}/{paperjob_name(QUEUE, '17')}", silently=True)
+    second = await bench.launch(job(claim=2))
+    assert second == bench.shown["metadata"]["uid"] != first
+
+
+async def test_a_paperjob_is_forgotten_by_its_uid(bench: Bench, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = await bench.launch(job())
+    deleted: list[tuple[object, ...]] = []
+
+    async def delete(kind: object, name: str, propagation: str = "Background", *, uid: str = "") -> None:
+        deleted.append((name, uid))
+
+    monkeypatch.setattr(api, "delete", delete)
+    [view] = bench.cluster.paperjobs(QUEUE)
+    await bench.cluster.forget_job(QUEUE, view)
+    assert deleted == [(paperjob_name(QUEUE, "17"), uid)]
+
+
+async def test_a_paperjob_made_by_hand_stays_with_the_queue_whose_run_works_on_it(bench: Bench) -> None:
+    body = {"metadata": {"name": "mine", "uid": UID}, "spec": {"queue": "older", "paperId": "42"}}
+    bench.objects.saw(KIND, await bench.kube.put(f"{PAPERJOBS}/mine", body))
+    newer = replace(QUEUE, name="newer")
+    assert bench.cluster.paperjobs(newer) == []
+    await bench.launch(job(f"pj-{UID}"), newer)
+    [view] = bench.cluster.paperjobs(newer)
+    assert (view.name, view.job_id) == ("mine", f"pj-{UID}")
+    assert len(bench.cluster.paperjobs(QUEUE)) == 1
+    assert bench.cluster.paperjobs(replace(QUEUE, prefix="app")) == []

@@ -206,3 +206,25 @@ def test_a_paperjob_that_changes_is_looked_at_alone(office: Office, monkeypatch:
     office.job("new")
     office.queue("a", status={"active": "1/1"})
     assert looked_at == ["new"]
+
+
+def test_a_persons_paperjob_that_has_a_run_is_not_told_that_it_has_no_queue(office: Office) -> None:
+    office.open()
+    office.job("x", status={"phase": "Running", "jobId": "pj-x", "run": "r"})
+    assert office.statuses.shown == {}
+
+
+def test_a_persons_paperjob_that_was_enqueued_stays_with_its_queue_when_another_paperqueue_takes_over(
+    office: Office,
+) -> None:
+    office.queue("a")
+    office.queue("b")
+    office.open()
+    office.job("x", status={"phase": "Waiting", "jobId": "pj-x"})
+    assert [view.name for view in office.objects.paperjobs.views(Q)] == ["x"]
+    office.queue("a", deleted=True)
+    assert office.statuses.shown.keys() <= {"b"}
+    assert [view.name for view in office.objects.paperjobs.views(replace(Q, name="b"))] == ["x"]
+    office.engine.woken.clear()
+    office.job("x", deleted=True)
+    assert office.engine.woken == [Q.key]

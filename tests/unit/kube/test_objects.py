@@ -95,3 +95,34 @@ async def test_what_kopf_reported_during_a_listing_is_not_lost_to_it(kube: FakeK
     api.pages = slow_pages  # type: ignore[method-assign, assignment]
     await listed.objects.reload(api)
     assert listed.names() == {"new", "a"}
+
+
+async def test_what_is_deleted_while_a_listing_runs_is_not_put_back_by_its_page(
+    kube: FakeKube, api: Api, listed: Told
+) -> None:
+    folder = f"/{PAPERJOBS.group_version}/namespaces/test/{PAPERJOBS.plural}"
+    old = await kube.put(f"{folder}/a", {"metadata": {"name": "a", "uid": "1"}, "spec": {}})
+    unknown = await kube.put(f"{folder}/b", {"metadata": {"name": "b", "uid": "2"}, "spec": {}})
+    listed.objects.saw(PAPERJOBS, old)
+    pages = api.pages
+
+    async def slow_pages(kind: Resource, selector: str = "") -> Any:
+        async for page in pages(kind, selector):
+            if kind is PAPERJOBS:
+                listed.objects.saw(PAPERJOBS, old, True)
+                listed.objects.saw(PAPERJOBS, unknown, True)
+            yield page
+
+    api.pages = slow_pages  # type: ignore[method-assign, assignment]
+    await listed.objects.reload(api)
+    assert listed.names() == set()
+
+
+def test_an_event_from_before_a_deletion_does_not_bring_the_object_back() -> None:
+    told = Told()
+    told.objects.saw(PAPERJOBS, body("a", 5))
+    told.objects.saw(PAPERJOBS, body("a", 5), True)
+    told.objects.saw(PAPERJOBS, body("a", 6))
+    assert told.names() == set()
+    told.objects.saw(PAPERJOBS, body("a", 7, uid="2"))
+    assert told.names() == {"a"}

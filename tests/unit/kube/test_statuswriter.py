@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from paperjobs.errors import ClusterUnavailable
+import pytest
+
+from paperjobs.errors import ClusterUnavailable, LaunchRefused
 from paperjobs.kube.api import Resource
 from paperjobs.kube.statuswriter import Key, StatusWriter
 
@@ -96,3 +98,23 @@ async def test_nothing_is_written_of_an_object_that_is_gone() -> None:
         writer.forget(THINGS, "q")
         await asyncio.sleep(2 * INTERVAL)
     assert written.writes == [("q", 1)]
+
+
+async def test_a_status_that_the_server_refuses_is_not_tried_again_until_it_is_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tried: list[int] = []
+
+    async def refuse(_: Key, status: dict[str, Any]) -> bool:
+        tried.append(status["n"])
+        raise LaunchRefused("too long")
+
+    writer = StatusWriter(refuse, 0.01)
+    task = asyncio.create_task(writer.run())
+    for number in (1, 1, 2):
+        writer.show(THINGS, "q", {"n": number})
+        await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.wait({task})
+    assert tried == [1, 2]
+    assert [record.getMessage() for record in caplog.records] == ["The status of q is refused and not shown: too long"]

@@ -16,6 +16,7 @@ from paperjobs_runner.interrupt import Interrupted, OutOfTime
         (errors.SettingsInvalid("wrong"), ExitCode.TRY_AGAIN, "SettingsInvalid"),  # the job is not to blame
         (errors.RateLimited("wait", retry_after_ms=5000), ExitCode.RATE_LIMITED, "RateLimited"),
         (ContractError("not set: X"), ExitCode.TRY_AGAIN, "ContractError"),
+        (errors.Superseded(), ExitCode.INTERRUPTED, "Superseded"),  # the newer run of the claim keeps its attempt
         (Interrupted(), ExitCode.INTERRUPTED, "Interrupted"),
         (OutOfTime(), ExitCode.TRY_AGAIN, "DeadlineExceeded"),
         (KeyError("x"), ExitCode.TRY_AGAIN, "KeyError"),

@@ -9,7 +9,8 @@ end
 local meta = redis.call("HMGET", KEYS[1], "concurrency", "max", "duration")
 local mirror = redis.call("HMGET", KEYS[2], "concurrency", "max", "duration")
 
-if not (app_set(meta[1], mirror[1]) and tonumber(meta[1]) < tonumber(ARGV[1])) then
+-- What is no number limits nothing, and makes BullMQ's own scripts fail: ours replaces it.
+if not (app_set(meta[1], mirror[1]) and (tonumber(meta[1]) or math.huge) < tonumber(ARGV[1])) then
   -- A value that the app set and that happens to be ours stays the app's.
   if meta[1] ~= ARGV[1] then
     redis.call("HSET", KEYS[1], "concurrency", ARGV[1])
@@ -24,12 +25,12 @@ if max == 0 then
     redis.call("HDEL", KEYS[1], "max", "duration")
     redis.call("HDEL", KEYS[2], "max", "duration")
   end
-elseif not (theirs and tonumber(meta[2] or 0) * duration < max * tonumber(meta[3] or 0)) then
+elseif not (theirs and (tonumber(meta[2]) or math.huge) * duration < max * (tonumber(meta[3]) or 0)) then
   if meta[2] ~= ARGV[2] or meta[3] ~= ARGV[3] then
     redis.call("HSET", KEYS[1], "max", ARGV[2], "duration", ARGV[3])
     redis.call("HSET", KEYS[2], "max", ARGV[2], "duration", ARGV[3])
     -- BullMQ's counter lives for the old duration; our window counts on its own. The app's rateLimit(ms) stays.
-    if tonumber(redis.call("GET", KEYS[3]) or 0) < 9007199254740991 then
+    if (tonumber(redis.call("GET", KEYS[3]) or 0) or 0) < 9007199254740991 then
       redis.call("DEL", KEYS[3])
     end
   end

@@ -37,11 +37,13 @@ if held <= now then
 end
 local meta = redis.call("HMGET", KEYS[9], "paused", "concurrency", "max")
 -- BullMQ's limiter holds 2^53 - 1 after the app's queue.rateLimit(ms), else the starts of its own fixed window.
-local starts = tonumber(redis.call("GET", KEYS[10]) or 0)
-if starts >= 9007199254740991 then
-  held = math.max(held, now + redis.call("PTTL", KEYS[10]))
-elseif starts > 0 and meta[3] and starts >= tonumber(meta[3]) then
-  opens = math.max(opens, now + redis.call("PTTL", KEYS[10]))
+-- One that never expires limits nothing there either.
+local starts = tonumber(redis.call("GET", KEYS[10]) or 0) or 0
+local expires = redis.call("PTTL", KEYS[10])
+if expires > 0 and starts >= 9007199254740991 then
+  held = math.max(held, now + expires)
+elseif expires > 0 and starts > 0 and starts >= (tonumber(meta[3]) or math.huge) then
+  opens = math.max(opens, now + expires)
 end
 
 return {
