@@ -66,7 +66,12 @@ def claim_digest(prefix: str, queue: str, job_id: str, claim: int, token: str) -
     The claim number (BullMQ: `ats`) alone would not do: it starts again from 1 when a job is removed and added under
     its old id. The token (BullMQ: `pb`) is of one claim only.
     """
-    joined = "\x00".join((prefix, queue, job_id, str(claim), token)).encode("utf-8", "surrogatepass")
+    return digest(prefix, queue, job_id, str(claim), token)
+
+
+def digest(*parts: str) -> str:
+    """Twelve hexadecimal digits that tell these parts from any others."""
+    joined = "\x00".join(parts).encode("utf-8", "surrogatepass")
     return hashlib.sha256(joined).hexdigest()[:12]
 
 

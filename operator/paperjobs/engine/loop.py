@@ -40,6 +40,9 @@ RESYNC_MS: Final = 30_000
 BUSY_RESYNC_MS: Final = 5_000
 """While jobs wait or runs are live: progress and the backlog are shown. A full queue gets no marker from BullMQ."""
 
+ONCE_MORE_S: Final = 0.001
+"""After a tick that left both work and room for it: something changed while it ran."""
+
 MIRROR_EVERY_S: Final = 60.0
 """The app may wipe its queue's meta (obliterate, removeGlobalConcurrency): our caps come back this soon."""
 
@@ -149,10 +152,11 @@ class QueueLoop:
 
         if wait is not None and wait.reason in ("Idle", "Paused"):
             self._hungry.set()
-        again = 1 if wait is None else None
-        instants = [wait.until if wait else None, pending, *self._due_launch(snapshot)]
+        if wait is None:
+            return ONCE_MORE_S
+        instants = [wait.until, pending, *self._due_launch(snapshot)]
         resync = BUSY_RESYNC_MS if occupied or snapshot.state.counts.waiting else RESYNC_MS
-        return (again or next_wake(instants, snapshot.state.now, resync)) / 1000
+        return next_wake(instants, snapshot.state.now, resync) / 1000
 
     @staticmethod
     def _due_launch(snapshot: Snapshot) -> list[int | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -10,15 +9,13 @@ from typing import Final
 
 from paperjobs.engine import report
 from paperjobs.engine.decide import Snapshot, Wait
+from paperjobs.engine.sidebyside import side_by_side
 from paperjobs.errors import LaunchRefused
 from paperjobs.model import JobState, JobStatus, PaperJobView, QueueSettings, QueueStatus, RunPhase
 from paperjobs.ports import Cluster, JobQueue
 
 PROGRESS_EVERY_S: Final = 10.0
 """Seconds between two status writes that only move the progress of a run."""
-
-WRITES_TOGETHER: Final = 10
-"""Statuses written side by side: more in flight only makes the API server slower."""
 
 log = logging.getLogger(__name__)
 
@@ -84,20 +81,18 @@ class Reporter:
 
     async def _show_all(self, settings: QueueSettings, desired: list[tuple[PaperJobView, JobStatus]]) -> None:
         """Write what is worth it, some side by side. A status that the server refuses stops none of the others."""
-        together = asyncio.Semaphore(WRITES_TOGETHER)
 
         async def show(view: PaperJobView, status: JobStatus) -> None:
-            async with together:
-                try:
-                    await self._cluster.show_job(settings, view, status)
-                except LaunchRefused as refused:
-                    log.error(
-                        "The status of PaperJob %s was refused: %s",
-                        view.name,
-                        refused,
-                        extra={"action": "status_refused", "queue": settings.queue, "job": view.job_id},
-                    )
-                self._written_at[view.name] = time.monotonic()
+            try:
+                await self._cluster.show_job(settings, view, status)
+            except LaunchRefused as refused:
+                log.error(
+                    "The status of PaperJob %s was refused: %s",
+                    view.name,
+                    refused,
+                    extra={"action": "status_refused", "queue": settings.queue, "job": view.job_id},
+                )
+            self._written_at[view.name] = time.monotonic()
 
         now = time.monotonic()
         writes = [
@@ -107,6 +102,6 @@ class Reporter:
                 view.status, status, progress_due=now - self._written_at.get(view.name, 0.0) >= PROGRESS_EVERY_S
             )
         ]
-        for result in await asyncio.gather(*writes, return_exceptions=True):
+        for result in await side_by_side(writes):
             if result is not None:
                 raise result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +21,13 @@ from paperjobs.engine.decide import (
 )
 from paperjobs.engine.launch import CANCELLED, Launcher
 from paperjobs.engine.observer import EngineObserver
+from paperjobs.engine.sidebyside import side_by_side
 from paperjobs.errors import RedisRefused
 from paperjobs.model import ActiveJob, Outcome, OutcomeKind, QueueSettings
 from paperjobs.ports import Cluster, JobQueue
 
 DEFAULT_HOLD_MS: Final = 30_000
 """A hold when the external service did not say how long: arXiv's own advice for a missing Retry-After."""
-
-SETTLE_TOGETHER: Final = 10
-"""Decisions carried out side by side: more in flight only makes the API server slower."""
 
 MAX_HOLD_MS: Final = 3_600_000
 """An hour: a longer Retry-After is more likely wrong than meant."""
@@ -61,14 +58,12 @@ class Settler:
             if not isinstance(decision, ReturnAbandoned):
                 subject = decision.run.job_id if isinstance(decision, Remove) else decision.job.id
                 chains.setdefault(subject, []).append(decision)
-        together = asyncio.Semaphore(SETTLE_TOGETHER)
 
         async def carry_out(chain: list[JobSettlement]) -> None:
-            async with together:
-                for decision in chain:
-                    await self.settle(settings, decision)
+            for decision in chain:
+                await self.settle(settings, decision)
 
-        results = await asyncio.gather(*map(carry_out, chains.values()), return_exceptions=True)
+        results = await side_by_side(map(carry_out, chains.values()))
         for job_id, result in zip(chains, results, strict=True):
             if isinstance(result, RedisRefused):
                 log.error(

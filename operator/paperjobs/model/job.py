@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from paperjobs.model.naming import digest, dns_slug
+from paperjobs.model.naming import dns_slug
 from paperjobs.model.settings import QueueSettings
-from paperjobs_runner.contract import PAYLOAD_LIMIT, claim_digest
+from paperjobs_runner.contract import PAYLOAD_LIMIT, claim_digest, digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Final
 
@@ -14,9 +13,3 @@ def dns_slug(text: str) -> str:
     """The readable part of a name: lower case letters, digits and single dashes, never empty."""
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower())[:SLUG_LENGTH].strip("-")
     return slug or "queue"
-
-
-def digest(*parts: str) -> str:
-    """Twelve hexadecimal digits that tell these parts from any others."""
-    joined = "\x00".join(parts).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(joined).hexdigest()[:12]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from paperjobs.model.naming import digest, dns_slug
+from paperjobs.model.naming import dns_slug
+from paperjobs_runner.contract import digest
 
 RELOCK_MARGIN_MS: Final = 120_000
 """How much longer than its run a claim's lock lives: image pulls are inside the deadline, pod deletion is not."""
