@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Another project's environment must not take the place of this one's.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup demo test test-unit test-integration test-cluster test-e2e bench control-plane check format clean
+.PHONY: help setup demo test test-unit test-integration test-cluster test-promises test-e2e bench control-plane check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-integration: setup ## Run the tests against real Valkey, PostgreSQL, Node a
 
 test-cluster: setup control-plane ## Run the tests on a real Kubernetes control plane
 	$(PYTEST) tests/cluster
+
+test-promises: setup control-plane ## Run the tests that each replay a failure of others on real parts
+	$(PYTEST) tests/promises
 
 test-e2e: setup ## Run the demo as a test
 	$(PYTEST) tests/e2e

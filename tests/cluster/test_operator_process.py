@@ -10,9 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis.asyncio
@@ -21,73 +19,15 @@ from bullmq import Job, Queue
 from paperjobs.bullmq.connection import open_client
 from paperjobs.settings import RedisSettings
 from support.controlplane import ControlPlane
-from support.operator_process import OperatorProcess, operator_processes, until
-from support.scripted_run import SCRIPTED_IMAGE
+from support.objects import Kubectl, add, paperjob, paperqueue, phases
+from support.operator_process import Start, until
 from support.testnode import TestNode
-from support.tools import ROOT
 
 pytestmark = pytest.mark.usefixtures("redis_client", "test_node")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _crds(control_plane: ControlPlane) -> None:
-    control_plane.kubectl("apply", "-f", str(ROOT / "crds"))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-
-
-@pytest.fixture
-def start(
-    control_plane: ControlPlane, namespace: str, valkey_port: int, tmp_path: Path
-) -> Iterator[Callable[[], OperatorProcess]]:
-    """Starts a replica with the rights of the operator's role."""
-    control_plane.kubectl("apply", "-n", namespace, "-f", str(ROOT / "crds" / "rbac" / "operator.yaml"))
-    kubeconfig = control_plane.kubeconfig_of(namespace, "paperjobs-operator")
-    with operator_processes(tmp_path, kubeconfig, valkey_port, SCRIPTED_IMAGE) as one_more:
-        yield one_more
-
-
-@pytest.fixture
-def kubectl(control_plane: ControlPlane, namespace: str) -> Callable[..., str]:
-    def call(*arguments: str, **options: Any) -> str:
-        return control_plane.kubectl("-n", namespace, *arguments, **options)
-
-    return call
-
-
-def paperqueue(name: str = "institutions", **spec: Any) -> str:
-    body = {
-        "apiVersion": "paperjobs.dev/v1alpha1",
-        "kind": "PaperQueue",
-        "metadata": {"name": name},
-        "spec": {"queue": "institution-extraction", "pipeline": "institution-extraction", "concurrency": 2, **spec},
-    }
-    return json.dumps(body)
-
-
-def paperjob(name: str) -> str:
-    body = {
-        "apiVersion": "paperjobs.dev/v1alpha1",
-        "kind": "PaperJob",
-        "metadata": {"name": name},
-        "spec": {"queue": "institutions", "paperId": "9", "arxivUrl": "https://arxiv.org/abs/1706.03762"},
-    }
-    return json.dumps(body)
-
-
-async def add(valkey_port: int, *payloads: dict[str, Any]) -> list[str]:
-    settings = RedisSettings(host="127.0.0.1", port=valkey_port)
-    async with open_client(settings) as client:
-        queue = Queue("institution-extraction", {"connection": client})
-        return [str((await queue.add("extract", payload, {"attempts": 1})).id) for payload in payloads]
-
-
-def phases(kubectl: Callable[..., str]) -> list[str]:
-    listed = json.loads(kubectl("get", "paperjobs", "-o", "json"))["items"]
-    return [item.get("status", {}).get("phase", "") for item in listed]
-
-
 async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str], valkey_port: int
+    start: Start, kubectl: Kubectl, valkey_port: int
 ) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue(rateLimit={"max": 10, "per": "60s"}))
@@ -122,9 +62,7 @@ async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
     assert replica.get("/livez") == (200, "ok\n")
 
 
-async def test_a_paperjob_made_with_kubectl_runs_like_any_other(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
-) -> None:
+async def test_a_paperjob_made_with_kubectl_runs_like_any_other(start: Start, kubectl: Kubectl) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue())
     until(replica.ready)
@@ -132,9 +70,7 @@ async def test_a_paperjob_made_with_kubectl_runs_like_any_other(
     kubectl("wait", "--for=condition=Complete", "paperjob/mine", "--timeout=20s")
 
 
-async def test_a_graceful_stop_hands_over_within_two_seconds(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
-) -> None:
+async def test_a_graceful_stop_hands_over_within_two_seconds(start: Start, kubectl: Kubectl) -> None:
     first = start()
     kubectl("apply", "-f", "-", stdin=paperqueue())
     first.wait_for("lead")
@@ -151,8 +87,8 @@ async def test_a_graceful_stop_hands_over_within_two_seconds(
 
 
 async def test_a_killed_leader_is_replaced_within_fifteen_seconds_and_its_run_is_settled_once(
-    start: Callable[[], OperatorProcess],
-    kubectl: Callable[..., str],
+    start: Start,
+    kubectl: Kubectl,
     valkey_port: int,
     test_node: TestNode,
     namespace: str,
@@ -172,9 +108,7 @@ async def test_a_killed_leader_is_replaced_within_fifteen_seconds_and_its_run_is
     assert len(test_node.started_in(namespace)) == 2
 
 
-async def test_of_two_paperqueues_for_one_queue_the_younger_says_conflict(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
-) -> None:
+async def test_of_two_paperqueues_for_one_queue_the_younger_says_conflict(start: Start, kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=paperqueue("older"))
     await asyncio.sleep(1.1)  # creation times have whole seconds
     kubectl("apply", "-f", "-", stdin=paperqueue("newer", concurrency=9))
@@ -190,8 +124,8 @@ async def test_of_two_paperqueues_for_one_queue_the_younger_says_conflict(
 
 
 async def test_a_younger_paperqueue_takes_over_the_run_of_the_older_one(
-    start: Callable[[], OperatorProcess],
-    kubectl: Callable[..., str],
+    start: Start,
+    kubectl: Kubectl,
     valkey_port: int,
     redis_client: redis.asyncio.Redis,
     test_node: TestNode,
@@ -218,9 +152,7 @@ async def test_a_younger_paperqueue_takes_over_the_run_of_the_older_one(
     assert not await redis_client.hexists(f"bull:institution-extraction:{job_id}", "failedReason")
 
 
-async def test_a_persons_paperjob_that_names_a_job_is_told_to_leave_it_out(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
-) -> None:
+async def test_a_persons_paperjob_that_names_a_job_is_told_to_leave_it_out(start: Start, kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=paperqueue())
     until(start().ready)
     body = json.loads(paperjob("mine"))
@@ -233,7 +165,7 @@ async def test_a_persons_paperjob_that_names_a_job_is_told_to_leave_it_out(
 
 
 async def test_a_job_that_is_retried_by_hand_runs_again_under_its_paperjob(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str], valkey_port: int
+    start: Start, kubectl: Kubectl, valkey_port: int
 ) -> None:
     kubectl("apply", "-f", "-", stdin=paperqueue())
     replica = start()
@@ -253,8 +185,8 @@ async def test_a_job_that_is_retried_by_hand_runs_again_under_its_paperjob(
 
 
 async def test_edited_limits_hold_at_once(
-    start: Callable[[], OperatorProcess],
-    kubectl: Callable[..., str],
+    start: Start,
+    kubectl: Kubectl,
     valkey_port: int,
     test_node: TestNode,
     namespace: str,
@@ -270,8 +202,8 @@ async def test_edited_limits_hold_at_once(
 
 
 async def test_deleting_a_paperjob_cancels_its_run_and_frees_its_slot(
-    start: Callable[[], OperatorProcess],
-    kubectl: Callable[..., str],
+    start: Start,
+    kubectl: Kubectl,
     valkey_port: int,
     redis_client: redis.asyncio.Redis,
     test_node: TestNode,
@@ -291,7 +223,7 @@ async def test_deleting_a_paperjob_cancels_its_run_and_frees_its_slot(
 
 
 async def test_the_operator_survives_an_api_server_that_is_away(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str], valkey_port: int, control_plane: ControlPlane
+    start: Start, kubectl: Kubectl, valkey_port: int, control_plane: ControlPlane
 ) -> None:
     replica = start()
     kubectl("apply", "-f", "-", stdin=paperqueue())
@@ -322,8 +254,8 @@ def test_wrong_settings_are_all_listed_at_start(tmp_path: Path) -> None:
 
 
 async def test_deleting_a_paperjob_that_waits_cancels_its_job(
-    start: Callable[[], OperatorProcess],
-    kubectl: Callable[..., str],
+    start: Start,
+    kubectl: Kubectl,
     valkey_port: int,
     test_node: TestNode,
     namespace: str,
@@ -345,9 +277,7 @@ async def test_deleting_a_paperjob_that_waits_cancels_its_job(
     assert test_node.started_in(namespace) == []
 
 
-async def test_a_paperjob_for_a_queue_that_nobody_serves_says_so(
-    start: Callable[[], OperatorProcess], kubectl: Callable[..., str]
-) -> None:
+async def test_a_paperjob_for_a_queue_that_nobody_serves_says_so(start: Start, kubectl: Kubectl) -> None:
     start()
     kubectl("create", "-f", "-", stdin=paperjob("lost"))
     kubectl("wait", "--for=jsonpath={.status.reason}=NoQueue", "pj/lost", "--timeout=20s")

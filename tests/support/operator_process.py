@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from support.ports import free_port
 from support.tether import tethered
@@ -72,14 +72,18 @@ class OperatorProcess:
         return self.process.wait(seconds)
 
 
+class Start(Protocol):
+    """Starts one more replica, with these environment variables beside or instead of the usual ones."""
+
+    def __call__(self, **variables: str) -> OperatorProcess: ...
+
+
 @contextmanager
-def operator_processes(
-    folder: Path, kubeconfig: Path, redis_port: int, runner_image: str
-) -> Iterator[Callable[[], OperatorProcess]]:
+def operator_processes(folder: Path, kubeconfig: Path, redis_port: int, runner_image: str) -> Iterator[Start]:
     """Starts replicas with a kubeconfig's rights; those that still run at the end are killed."""
     started: list[OperatorProcess] = []
 
-    def one_more() -> OperatorProcess:
+    def one_more(**variables: str) -> OperatorProcess:
         port, log = free_port(), folder / f"operator-{len(started)}.log"
         env = {
             "PATH": os.environ["PATH"],
@@ -90,6 +94,7 @@ def operator_processes(
             "PAPERJOBS_HTTP_HOST": "127.0.0.1",
             "PAPERJOBS_HTTP_PORT": str(port),
             "PAPERJOBS_RUNNER_IMAGE": runner_image,
+            **variables,
         }
         with log.open("wb") as output:
             command = tethered([str(Path(sys.executable).with_name("paperjobs")), "operator"])
