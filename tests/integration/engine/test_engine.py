@@ -11,8 +11,9 @@ import pytest
 import redis.asyncio
 from bullmq import Job, Worker
 
-from integration.engine.conftest import SETTINGS, Bench
+from integration.engine.conftest import Bench
 from paperjobs.model import JobPhase, JobStatus, Outcome, OutcomeKind, PaperJobView, RateLimit, paperjob_name
+from support.engine_bench import SETTINGS
 from support.memory_cluster import completed
 
 
