@@ -8,9 +8,11 @@ loaded anew after the server said 401 (kubeconfigs with `exec` plugins).
 from __future__ import annotations
 
 import os
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import kopf
 from kubernetes.aio import config
@@ -36,6 +38,8 @@ async def login() -> Login:
     """Load the credentials; raises SettingsError that says what was looked for and where."""
     configuration = Configuration()
     configuration.client_side_validation = False
+    # aiohttp would look for proxies and a netrc in two threads before each request, which doubles what one costs us.
+    configuration.client_session_kwargs = {"trust_env": False}
     try:
         if not os.environ.get("KUBECONFIG") and (SERVICE_ACCOUNT / "token").is_file():
             InClusterConfigLoader(
@@ -54,7 +58,16 @@ async def login() -> Login:
             f"no way into a Kubernetes cluster: {error}; start the operator in a pod with a service account, "
             "or set KUBECONFIG to a kubeconfig file"
         ) from None
+    configuration.proxy = configuration.proxy or _proxy_of_environment(configuration.host)
     return Login(configuration=configuration, namespace=namespace or "default")
+
+
+def _proxy_of_environment(server: str) -> str | None:
+    """What HTTPS_PROXY (or HTTP_PROXY) and NO_PROXY say about a server, as kubectl reads them."""
+    known = urlsplit(server)
+    if urllib.request.proxy_bypass(known.netloc):
+        return None
+    return urllib.request.getproxies().get(known.scheme)
 
 
 async def kopf_connection(known: Login) -> kopf.ConnectionInfo:

@@ -10,7 +10,9 @@ import yaml
 
 from paperjobs.errors import SettingsError
 from paperjobs.kube import login as login_module
+from paperjobs.kube.api import LEASES, Api
 from paperjobs.kube.login import kopf_connection, login
+from support.fake_kube import FakeKube
 
 
 @pytest.fixture
@@ -24,9 +26,10 @@ def service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def kubeconfig(folder: Path, **user: str) -> Path:
+def kubeconfig(folder: Path, server: str = "https://127.0.0.1:6443", **user: str) -> Path:
     path = folder / "kubeconfig"
-    cluster = {"server": "https://127.0.0.1:6443", "certificate-authority-data": base64.b64encode(b"ca").decode()}
+    authority = {"certificate-authority-data": base64.b64encode(b"ca").decode()} if server.startswith("https") else {}
+    cluster = {"server": server, **authority}
     content = {
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u", "namespace": "mine"}}],
@@ -71,3 +74,38 @@ async def test_without_any_credentials_the_remedy_is_named(tmp_path: Path, monke
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nothing-here"))
     with pytest.raises(SettingsError, match="set KUBECONFIG to a kubeconfig file"):
         await login()
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxy"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://proxy.example:3128"}, "http://proxy.example:3128"),
+        # Of the other scheme.
+        ({"HTTP_PROXY": "http://proxy.example:3128"}, None),
+        ({"HTTPS_PROXY": "http://proxy.example:3128", "NO_PROXY": "10.0.0.1"}, None),
+        ({"HTTPS_PROXY": "http://proxy.example:3128", "NO_PROXY": "10.0.0.2"}, "http://proxy.example:3128"),
+    ],
+)
+async def test_the_proxy_that_the_environment_names_is_looked_up_once(
+    service_account: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proxy: str | None
+) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    known = await login()
+    assert (known.configuration.proxy, (await kopf_connection(known)).proxy_url) == (proxy, proxy)
+
+
+async def test_a_request_does_not_look_into_the_environment(
+    tmp_path: Path, kube: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server=kube.url, token="personal")))
+    known = await login()
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with Api(known, "test") as api:
+        assert await api.get(LEASES, "nothing") is None
