@@ -42,12 +42,14 @@ def test_a_lease_may_be_taken_when_it_is_free_or_silent(known: dict[str, Any], s
 class Replica:
     """One replica: works when it leads."""
 
-    def __init__(self, api: Api, name: str, work: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, api: Api, name: str, work: Callable[[], Awaitable[None]] | None = None, seconds: float = SECONDS
+    ) -> None:
         self.leads = False
         self.terms = 0
         self.answers: list[bool] = []
         self._work = work
-        self.elector = Elector(api, name="operator", identity=name, seconds=SECONDS, beat=self.answers.append)
+        self.elector = Elector(api, name="operator", identity=name, seconds=seconds, beat=self.answers.append)
 
     async def run(self) -> None:
         while True:
@@ -108,6 +110,26 @@ async def test_a_leader_that_dies_is_replaced_when_its_lease_is_silent(kube: Fak
         waited = await until(lambda: second.leads)
     assert 0.9 < waited < 1.5
     assert kube.objects[PATH]["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_leader_renews_three_times_in_the_duration_of_its_lease(kube: FakeKube, api: Api) -> None:
+    replica = Replica(api, "first")
+    async with running(replica):
+        await until(lambda: replica.leads)
+        kube.requests.clear()
+        await asyncio.sleep(2 * SECONDS)
+        assert 2 <= len(kube.requests) <= 6
+
+
+async def test_a_renewal_that_hangs_is_tried_again_before_the_leader_has_to_stop(kube: FakeKube, api: Api) -> None:
+    replica = Replica(api, "first", seconds=3.0)
+    async with running(replica):
+        await until(lambda: replica.leads)
+        kube.hanging = True
+        await until(lambda: replica.answers[-1] is False)
+        kube.hanging = False
+        await until(lambda: replica.answers[-1] is True)
+        assert (replica.leads, replica.terms) == (True, 1)
 
 
 @pytest.mark.parametrize("fault", ["hangs", "fails"])
