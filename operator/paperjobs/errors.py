@@ -18,6 +18,10 @@ class RedisUnavailable(PaperJobsError):
     """Redis cannot be asked right now."""
 
 
+class NoLongerLeading(PaperJobsError):
+    """Another replica leads now; this one starts nothing."""
+
+
 class RedisRefused(PaperJobsError):
     """Redis answers, but its script fails on this one job: its hash was not written by BullMQ."""
 

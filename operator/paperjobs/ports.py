@@ -17,11 +17,13 @@ from paperjobs.model import (
     QueueStatus,
     RateLimit,
     Run,
+    WindowFull,
 )
 
 
 class JobQueue(Protocol):
-    """One BullMQ queue in Redis. All methods raise RedisUnavailable when Redis cannot be asked."""
+    """One BullMQ queue in Redis. All methods raise RedisUnavailable when Redis cannot be asked; those that read what is
+    decided on, and those that start something, raise NoLongerLeading when a later leader of this installation acts."""
 
     def update(self, settings: QueueSettings) -> None:
         """Take edited settings: the defaults for attempts and backoff. Queue name and prefix never change."""
@@ -32,15 +34,22 @@ class JobQueue(Protocol):
     async def observe(self, rate_limit: RateLimit | None) -> QueueState:
         """Read everything a tick decides on, in one atomic script."""
 
+    async def claim(self, token: str, lock_ms: int, rate_limit: RateLimit | None) -> Job | WindowFull | None:
+        """Move the next waiting job to active, lock it and count its start, all in one step; None when none may be
+        claimed. Starts are counted without a limit too: one may be set later."""
+
     async def reserve(self, token: str, rate_limit: RateLimit | None) -> int | None:
-        """Reserve a start under `token`, instead of an earlier one of that token; None when reserved, else when to
-        ask again. Starts are remembered without a limit too: one may be set later."""
+        """Count a start under `token`, instead of an earlier one of that token; None when counted, else when to ask
+        again. For a launch that was held up."""
 
     async def unreserve(self, token: str) -> None:
-        """Give a reservation back; nothing happens when there is none."""
+        """Give a start back; nothing happens when there is none."""
 
-    async def claim(self, token: str, lock_ms: int) -> Job | None:
-        """Move the next waiting job to active and lock it; None when none may be claimed."""
+    async def restore_starts(self, starts: Mapping[str, int]) -> None:
+        """Count again what Redis may have lost: times of starts by the tokens of their claims."""
+
+    async def storage_problem(self) -> str:
+        """Why this Redis must not be trusted with jobs (it may evict them); empty when it may."""
 
     async def load(self, job_id: str, claim: Claim) -> Job | None:
         """Read an active job again, to launch it after a crash; None when that claim is over."""

@@ -73,7 +73,12 @@ class MemoryCluster:
         self.queue_of[name] = queue.key
         self.launched_at.append(time.monotonic())
         self.existing[name] = Run(
-            name=name, job_id=job.id, claim=job.claim.number, attempt=job.attempts_made + 1, phase=RunPhase.RUNNING
+            name=name,
+            job_id=job.id,
+            claim=job.claim.number,
+            attempt=job.attempts_made + 1,
+            phase=RunPhase.RUNNING,
+            token=job.claim.token,
         )
         paperjob = paperjob_name(queue, job.id)
         self.shown.setdefault(paperjob, PaperJobView(name=paperjob, job_id=job.id, made_by_hand=False))

@@ -15,8 +15,9 @@ from bullmq import Job as BullmqJob
 from bullmq import Queue
 from redis.asyncio import Redis
 
-from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
+from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.model import Job, Outcome, OutcomeKind, QueueState
+from support.claims import take
 from support.webapp import WebApp
 
 LOCK_MS: Final = 30_000
@@ -69,7 +70,7 @@ async def run_with_ours(queue: BullmqJobQueue, redis: Redis, name: str) -> list[
     producer = Queue(name, {"connection": redis})
 
     async def idle() -> bool:
-        while job := await queue.claim(new_token("test"), LOCK_MS):
+        while job := await take(queue, LOCK_MS):
             if job.deferred_failure is None:
                 runs.append(job.id)
             assert await run(queue, producer, job)

@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from paperjobs.errors import RedisRefused, RedisUnavailable
+from paperjobs.errors import NoLongerLeading, RedisRefused, RedisUnavailable
 from paperjobs.settings import RedisSettings
 
 COMMAND_TIMEOUT_S: Final = 10.0
@@ -47,6 +47,8 @@ async def ask(answer: Awaitable[Any], *, timeout_s: float = COMMAND_TIMEOUT_S) -
     except TimeoutError as error:
         raise RedisUnavailable(f"Redis did not answer within {timeout_s:.0f} s") from error
     except ResponseError as error:
+        if str(error).startswith("FENCED "):
+            raise NoLongerLeading from error
         if _of_one_job(error):
             raise RedisRefused(f"Redis: {error}") from error
         raise RedisUnavailable(f"Redis: {type(error).__name__}: {error}") from error

@@ -13,19 +13,30 @@ import logging
 import random
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from bullmq import Queue
 from bullmq.job_scheduler import JobScheduler
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from paperjobs.bullmq import parse
 from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, ask, open_client
 from paperjobs.bullmq.parse import token_prefix
-from paperjobs.bullmq.retry import RetryAfter, decide_retry
-from paperjobs.bullmq.scripts import FinishingJob, QueueScripts, ScriptRefused
+from paperjobs.bullmq.retry import RetryAfter, decide_retry, too_many_disruptions
+from paperjobs.bullmq.scripts import FinishingJob, QueueScripts, Reign, ScriptRefused
 from paperjobs.errors import RedisUnavailable
-from paperjobs.model import Claim, Job, JobState, Outcome, OutcomeKind, QueueSettings, QueueState, RateLimit
+from paperjobs.model import (
+    Claim,
+    Job,
+    JobState,
+    Outcome,
+    OutcomeKind,
+    QueueSettings,
+    QueueState,
+    RateLimit,
+    WindowFull,
+)
 from paperjobs.settings import RedisSettings
 
 log = logging.getLogger(__name__)
@@ -33,6 +44,9 @@ log = logging.getLogger(__name__)
 FAILED_CHILDREN: Final = -9
 PENDING_CHILDREN: Final = -4
 """BullMQ's ErrorCode values for a parent that cannot complete; a BullMQ worker fails it with that message."""
+
+NEVER_EVICTS: Final = "noeviction"
+"""The only maxmemory-policy that BullMQ and we can work on."""
 
 KEEP_A_WEEK: Final = {"age": 7 * 24 * 3600}
 """Jobs made with kubectl stay in Redis for a week after their end (BullMQ counts in seconds)."""
@@ -43,13 +57,25 @@ def new_token(installation: str) -> str:
     return f"{token_prefix(installation)}{uuid.uuid4().hex}"
 
 
+def eviction_problem(memory: Mapping[str, Any]) -> str:
+    """Why a Redis with this answer to INFO memory may lose jobs; empty when it keeps everything."""
+    policy, limit = str(memory.get("maxmemory_policy", NEVER_EVICTS)), parse.number(memory.get("maxmemory"))
+    if policy == NEVER_EVICTS or limit == 0:
+        return ""
+    return (
+        f"Redis has maxmemory-policy {policy} and may evict jobs and limits; nothing starts until it is "
+        f"{NEVER_EVICTS} (redis-cli config set maxmemory-policy {NEVER_EVICTS}, or ElastiCache's parameter group)"
+    )
+
+
 class BullmqJobQueue:
     """A queue in Redis; implements `paperjobs.ports.JobQueue`."""
 
-    def __init__(self, settings: QueueSettings, redis: RedisSettings, installation: str) -> None:
+    def __init__(self, settings: QueueSettings, redis: RedisSettings, installation: str, term: int = 0) -> None:
         """`installation` is the same for all replicas that share a cluster, and unlike that of any other: jobs that
-        another installation claimed are left alone, since their runs cannot be seen from here."""
-        self._installation = installation
+        another installation claimed are left alone, since their runs cannot be seen from here. `term` grows with every
+        change of the leader; where only one process can act (local mode) it stays 0."""
+        self._reign = Reign(installation=installation, term=term)
         self._settings = settings
         self._client: Redis = open_client(redis)
         self._blocking: Redis = open_client(redis)
@@ -60,24 +86,36 @@ class BullmqJobQueue:
         self._settings = settings
 
     def new_token(self) -> str:
-        return new_token(self._installation)
+        return new_token(self._reign.installation)
 
     async def observe(self, rate_limit: RateLimit | None) -> QueueState:
-        return parse.queue_state(await self._scripts.observe(rate_limit), self._installation)
+        installation = self._reign.installation
+        answer = await self._scripts.observe(rate_limit, self._reign, token_prefix(installation))
+        return parse.queue_state(answer, installation)
 
     async def reserve(self, token: str, rate_limit: RateLimit | None) -> int | None:
-        return await self._scripts.reserve(token, rate_limit) or None
+        return await self._scripts.reserve(token, rate_limit, self._reign) or None
 
     async def unreserve(self, token: str) -> None:
         await ask(self._client.zrem(self._scripts.key("paperjobs:starts"), token))
 
-    async def claim(self, token: str, lock_ms: int) -> Job | None:
-        claimed = await self._scripts.move_to_active(token, lock_ms)
+    async def claim(self, token: str, lock_ms: int, rate_limit: RateLimit | None = None) -> Job | WindowFull | None:
+        claimed = await self._scripts.claim(token, lock_ms, rate_limit, self._reign)
         if claimed is None:
             return None
+        if isinstance(claimed, int):
+            return WindowFull(opens_at=claimed)
         job_id, fields = claimed
         await self._schedule_next(job_id, fields)
-        return parse.job(job_id, fields, self._installation)
+        return parse.job(job_id, fields, self._reign.installation)
+
+    async def restore_starts(self, starts: Mapping[str, int]) -> None:
+        if starts and (missing := await self._scripts.restore_starts(starts)):
+            log.warning(
+                "Redis had lost %d starts of the rate limit's window; they are put back as the cluster knows them",
+                missing,
+                extra={"action": "starts_restored", "queue": self._settings.queue},
+            )
 
     async def load(self, job_id: str, claim: Claim) -> Job | None:
         fields = await self._scripts.load(job_id, claim.token, claim.number)
@@ -85,7 +123,16 @@ class BullmqJobQueue:
             return None
         # The crash that made this reading necessary may have come before the scheduler's next iteration was added.
         await self._schedule_next(job_id, fields)
-        return parse.job(job_id, fields, self._installation)
+        return parse.job(job_id, fields, self._reign.installation)
+
+    async def storage_problem(self) -> str:
+        try:
+            memory = await ask(self._client.info("memory"))
+        except RedisUnavailable as error:
+            if not isinstance(error.__cause__, NoPermissionError):
+                raise
+            return ""  # An ACL user without INFO: nobody can know.
+        return eviction_problem(memory)
 
     async def relock(self, job_id: str, claim: Claim, lock_ms: int) -> bool:
         return await self._scripts.relock(job_id, claim.token, claim.number, lock_ms)
@@ -135,21 +182,29 @@ class BullmqJobQueue:
         await self._client.aclose()
 
     async def _finish(self, job_id: str, claim: Claim, outcome: Outcome) -> None:
-        if outcome.kind in (OutcomeKind.RATE_LIMITED, OutcomeKind.DISRUPTED):
-            await self._scripts.return_to_wait(job_id, claim.token)
+        if outcome.kind is OutcomeKind.RATE_LIMITED:
+            await self._scripts.return_to_wait(job_id, claim.token, disrupted=False)
             return
-        names = ["atm", "opts", "stacktrace"]
-        made, raw_opts, stacktrace = await ask(self._client.hmget(self._scripts.key(job_id), names))
+        names = ["atm", "opts", "stacktrace", "pjd"]
+        made, raw_opts, stacktrace, disruptions = await ask(self._client.hmget(self._scripts.key(job_id), names))
+        if outcome.kind is OutcomeKind.DISRUPTED:
+            tired = too_many_disruptions(outcome, parse.number(disruptions) + 1, self._settings)
+            if tired is None:
+                await self._scripts.return_to_wait(job_id, claim.token, disrupted=True)
+                return
+            outcome = tired
+        # Disruptions are counted for each attempt.
+        counter_reset = {"pjd": ""} if disruptions else {}
         opts = parse.options(raw_opts)
         job = FinishingJob(
             id=job_id, attempts=parse.number(opts.get("attempts")), attemptsMade=parse.number(made), opts=opts
         )
         if outcome.kind is OutcomeKind.COMPLETED:
-            await self._scripts.move_to_completed(job, claim.token, outcome.result)
+            await self._scripts.move_to_completed(job, claim.token, outcome.result, counter_reset)
             return
         reason = parse.utf8(outcome.message or outcome.reason)
         trace = parse.stacktrace(stacktrace, f"{outcome.reason}: {reason}\n    at claim {claim.number}", opts)
-        fields = {"failedReason": reason, "stacktrace": json.dumps(trace, separators=(",", ":"))}
+        fields = {"failedReason": reason, "stacktrace": json.dumps(trace, separators=(",", ":")), **counter_reset}
         match decide_retry(opts, job.attemptsMade, outcome, self._settings, random.random):
             case RetryAfter(delay_ms=delay_ms):
                 await self._scripts.retry(job, claim.token, delay_ms, fields)

@@ -113,7 +113,7 @@ def job(job_id: str, fields: Mapping[str, str], installation: str) -> Job:
 
 def queue_state(answer: list[Any], installation: str) -> QueueState:
     """The answer of observe.lua; its header says what stands where."""
-    now, paused, counts, next_delayed, used, opens, held, concurrency, jobs = answer
+    now, paused, counts, next_delayed, used, opens, held, concurrency, jobs, server = answer
     waiting, delayed, active, completed, failed, children = counts
     return QueueState(
         now=int(now),
@@ -132,6 +132,7 @@ def queue_state(answer: list[Any], installation: str) -> QueueState:
         held_until=_time(held),
         app_concurrency=number(concurrency) if concurrency else None,
         active=tuple(_active(entry, token_prefix(installation)) for entry in jobs),
+        server=server,
     )
 
 

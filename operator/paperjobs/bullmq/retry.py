@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paperjobs.model import Backoff, BackoffType, Outcome, OutcomeKind, QueueSettings
@@ -48,6 +48,22 @@ def decide_retry(
     if backoff is None and (opts.get("backoff") or not by_producer):
         backoff = settings.backoff
     return RetryAfter(delay_ms=_delay(backoff, attempts_made + 1, random) if backoff else 0)
+
+
+def too_many_disruptions(outcome: Outcome, disruptions: int, settings: QueueSettings) -> Outcome | None:
+    """What a disruption counts as when it is one too many for this attempt; None when the job may simply return.
+
+    `disruptions` counts those of the attempt, this one included. Without a cap a job that takes its node down would
+    come back for ever."""
+    if disruptions <= settings.disruptions:
+        return None
+    return replace(
+        outcome,
+        kind=OutcomeKind.FAILED,
+        reason="TooManyDisruptions",
+        message=f"the run was disrupted {disruptions} times in one attempt, which counts as a failure now; "
+        f"the last time: {outcome.message or outcome.reason}",
+    )
 
 
 def read_backoff(option: object) -> Backoff | None:

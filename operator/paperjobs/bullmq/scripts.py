@@ -34,7 +34,23 @@ STALLED_INTERVAL_MS: Final = 30_000
 MAX_STALLED_COUNT: Final = 1
 """The defaults of npm's Worker options stalledInterval and maxStalledCount."""
 
-OWN_SCRIPTS: Final = ("reserve", "hold", "observe", "relock", "record_launch", "load", "mirror", "states")
+OWN_SCRIPTS: Final = (
+    "observe",
+    "reserve",
+    "claim",
+    "return",
+    "hold",
+    "restore_starts",
+    "relock",
+    "record_launch",
+    "load",
+    "mirror",
+    "states",
+)
+"""Files of `lua/`."""
+
+OF_WINDOW: Final = frozenset({"observe", "reserve", "claim", "restore_starts"})
+"""Those that begin with window.lua."""
 
 
 class ScriptRefused(Exception):
@@ -63,37 +79,74 @@ class FinishingJob:
     queue: Any = field(default_factory=lambda: SimpleNamespace(opts={}))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reign:
+    """Who acts: an installation's leading replica, and which term of leadership this is. Scripts that start something
+    refuse a term once a later one of the same installation has acted."""
+
+    installation: str
+    term: int
+
+
+def own_script(name: str) -> str:
+    """The text of one of our scripts, with what it begins with or includes of BullMQ's."""
+    lua = files("paperjobs.bullmq") / "lua"
+    parts = [(lua / "window.lua").read_text()] if name in OF_WINDOW else []
+    for line in (lua / f"{name}.lua").read_text().splitlines():
+        _, included, script = line.partition("--@bullmq ")
+        parts.append(loadScript(script) if included else line)
+    return "\n".join(parts)
+
+
 class QueueScripts:
     """The scripts of one queue over one client."""
 
     def __init__(self, client: Redis, prefix: str, queue: str) -> None:
         self._client = client
-        connection = RedisConnection(client)
-        self._bullmq = _RefusingScripts(prefix, queue, connection)
-        self._return = client.register_script(loadScript("moveJobFromActiveToWait-9.lua"))
-        lua = files("paperjobs.bullmq") / "lua"
-        self._own = {name: client.register_script((lua / f"{name}.lua").read_text()) for name in OWN_SCRIPTS}
+        self._bullmq = _RefusingScripts(prefix, queue, RedisConnection(client))
+        self._own = {name: client.register_script(own_script(name)) for name in OWN_SCRIPTS}
         self._base = f"{prefix}:{queue}:"
 
     def key(self, name: str) -> str:
         """A key of this queue: one of BullMQ's names, or a job id."""
         return self._base + name
 
-    async def reserve(self, token: str, limit: RateLimit | None) -> int:
+    async def reserve(self, token: str, limit: RateLimit | None, reign: Reign) -> int:
         """0 when a start was reserved, else the time to ask again at."""
-        keys = [self.key("paperjobs:starts"), self.key("paperjobs:hold")]
-        window = [limit.max, limit.per_ms] if limit else [0, 0]
-        return int(await self._run("reserve", keys, [token, *window, START_RETENTION_MS, STARTS_KEPT]))
+        args = [token, *_window(limit), reign.installation, reign.term]
+        return int(await self._run("reserve", self._of_starts(), args))
+
+    async def claim(
+        self, token: str, lock_ms: int, limit: RateLimit | None, reign: Reign
+    ) -> tuple[str, dict[str, str]] | int | None:
+        """Claim the next job under the window: its id and hash; or the time at which the window or hold opens; or None
+        when there is no job. `pb` (processedBy) is set to the token in the same step."""
+        names = ["wait", "active", "prioritized", "events", "stalled", "limiter", "delayed", "paused", "meta", "pc"]
+        opts = msgpack.packb({"token": token, "lockDuration": lock_ms, "name": token}, use_bin_type=True)
+        args = [self._base, "", opts, token, *_window(limit), reign.installation, reign.term]
+        answer = await self._run("claim", [*self._bullmq.getKeys([*names, "marker"]), *self._of_starts()], args)
+        if isinstance(answer, int):
+            return answer
+        if not answer[0]:
+            return None
+        flat = answer[0]
+        return str(answer[1]), dict(zip(flat[::2], flat[1::2], strict=True))
+
+    async def restore_starts(self, starts: Mapping[str, int]) -> int:
+        """Put back starts that Redis no longer knows; how many those were."""
+        flat = [part for token, at in starts.items() for part in (token, at)]
+        keys = [self.key("paperjobs:starts")]
+        return int(await self._run("restore_starts", keys, [START_RETENTION_MS, *flat]))
 
     async def hold(self, duration_ms: int) -> None:
         await self._run("hold", [self.key("paperjobs:hold")], [duration_ms])
 
-    async def observe(self, limit: RateLimit | None) -> list[Any]:
+    async def observe(self, limit: RateLimit | None, reign: Reign, own_tokens: str) -> list[Any]:
         """The raw answer of observe.lua."""
         names = ("wait", "active", "prioritized", "delayed", "completed", "failed", "waiting-children", "paused")
         keys = [*map(self.key, names), self.key("meta"), self.key("limiter")]
-        keys += [self.key("paperjobs:starts"), self.key("paperjobs:hold")]
-        args = [self._base, limit.max if limit else 0, limit.per_ms if limit else 0]
+        keys += self._of_starts()
+        args = [self._base, *_window(limit), reign.installation, reign.term, own_tokens]
         return cast(list[Any], await self._run("observe", keys, args))
 
     async def relock(self, job_id: str, token: str, claim: int, lock_ms: int) -> bool:
@@ -116,24 +169,10 @@ class QueueScripts:
         keys = [self.key(name) for name in ("active", "delayed", "completed", "failed")]
         return cast(list[list[str]], await self._run("states", keys, [self._base, *job_ids]))
 
-    async def move_to_active(self, token: str, lock_ms: int) -> tuple[str, dict[str, str]] | None:
-        """Claim the next job: its id and hash, or None. `pb` (processedBy) is set to the token in the same step."""
-        names = ["wait", "active", "prioritized", "events", "stalled", "limiter", "delayed", "paused", "meta", "pc"]
-        opts = msgpack.packb({"token": token, "lockDuration": lock_ms, "name": token}, use_bin_type=True)
-        answer = await ask(
-            self._bullmq.commands["moveToActive"](
-                keys=self._bullmq.getKeys([*names, "marker"]), args=[self._base, await self._now(), opts]
-            )
-        )
-        if not answer or not answer[0]:
-            return None
-        flat = answer[0]
-        return str(answer[1]), dict(zip(flat[::2], flat[1::2], strict=True))
-
-    async def move_to_completed(self, job: FinishingJob, token: str, value: Any) -> None:
+    async def move_to_completed(self, job: FinishingJob, token: str, value: Any, fields: Mapping[str, str]) -> None:
         remove = job.opts.get("removeOnComplete", False)
         keys, args = self._bullmq.moveToFinishedArgs(
-            job, value, "returnvalue", remove, "completed", token, False, LIFE_IS_OVER
+            job, value, "returnvalue", remove, "completed", token, False, {**fields, **LIFE_IS_OVER}
         )
         await ask(self._bullmq.moveToFinished(job.id, keys, args))
 
@@ -151,11 +190,12 @@ class QueueScripts:
             now = await self._now()
             await ask(self._bullmq.moveToDelayed(job.id, now, delay_ms, token, {"fieldsToUpdate": fields}))
 
-    async def return_to_wait(self, job_id: str, token: str) -> None:
-        """Back to the front of the waiting jobs without an attempt, as npm's RateLimitError does."""
+    async def return_to_wait(self, job_id: str, token: str, *, disrupted: bool) -> None:
+        """Back to the front of the waiting jobs without an attempt, as npm's RateLimitError does. A disruption is
+        counted in the job's hash, in the same step."""
         names = ["active", "wait", "stalled", "paused", "meta", "limiter", "prioritized", "marker", "events"]
-        keys = self._bullmq.getKeys(names)
-        code = int(await ask(self._return(keys=keys, args=[job_id, token, self.key(job_id)])))
+        args = [job_id, token, self.key(job_id), int(disrupted)]
+        code = int(await self._run("return", self._bullmq.getKeys(names), args))
         if code < 0:
             raise ScriptRefused(code, f"moveJobFromActiveToWait of job {json.dumps(job_id)[:100]} answered {code}")
 
@@ -163,10 +203,18 @@ class QueueScripts:
         """BullMQ's own stalled check, as every stock worker runs it; at most once in `STALLED_INTERVAL_MS`."""
         await ask(self._bullmq.moveStalledJobsToWait(MAX_STALLED_COUNT, STALLED_INTERVAL_MS))
 
+    def _of_starts(self) -> list[str]:
+        return [self.key(f"paperjobs:{name}") for name in ("starts", "hold", "leader")]
+
     async def _now(self) -> int:
-        """The server's clock (ms): by it a tick was told when the next delayed job is due; ours may be behind."""
+        """The server's clock (ms): ours may be behind."""
         seconds, microseconds = await ask(self._client.time())
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def _run(self, name: str, keys: list[str], args: list[Any]) -> Any:
         return await ask(self._own[name](keys=keys, args=args))
+
+
+def _window(limit: RateLimit | None) -> list[int]:
+    """How window.lua is told of a limit, and what it is to remember."""
+    return [limit.max if limit else 0, limit.per_ms if limit else 0, START_RETENTION_MS, STARTS_KEPT]

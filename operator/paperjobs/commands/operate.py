@@ -121,12 +121,12 @@ class Operator:
                 beat=self._beat,
             )
             while True:
-                await elector.lead(lambda: self._lead(api, elector.lease_uid))
+                await elector.lead(lambda: self._lead(api, elector.lease_uid, elector.term))
 
-    async def _lead(self, api: Api, installation: str) -> None:
+    async def _lead(self, api: Api, installation: str, term: int) -> None:
         self._leader = Leader(
             api=api,
-            make_engine=lambda cluster: self._engine(cluster, installation),
+            make_engine=lambda cluster: self._engine(cluster, installation, term),
             serves=self._metrics.serves,
             default_image=self._settings.runner_image,
             resync_seconds=self._settings.resync_seconds,
@@ -138,10 +138,10 @@ class Operator:
             self._metrics.leads(False)
             self._leader = None
 
-    def _engine(self, cluster: Cluster, installation: str) -> Engine:
+    def _engine(self, cluster: Cluster, installation: str, term: int) -> Engine:
         redis = self._settings.redis
         observers = Observers(self._metrics, LoggingObserver())
-        return Engine(cluster, lambda queue: BullmqJobQueue(queue, redis, installation), observers)
+        return Engine(cluster, lambda queue: BullmqJobQueue(queue, redis, installation, term), observers)
 
     def _beat(self, answered: bool) -> None:
         self._last_turn = asyncio.get_running_loop().time()

@@ -1,5 +1,5 @@
-"""Step 3 of a tick: reserve a start, claim a job, launch its run — in this order, so that a crash wastes a start at
-worst and never makes one too many."""
+"""Step 3 of a tick: claim a job together with its start in the window, then launch its run. A crash in between wastes a
+start at worst and never makes one too many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from paperjobs.engine.decide import Admit, Wait
 from paperjobs.engine.launch import Launcher
-from paperjobs.model import Job, QueueSettings, run_name
+from paperjobs.model import Job, QueueSettings, WindowFull, run_name
 from paperjobs.ports import JobQueue
 
 
@@ -51,13 +51,12 @@ class Admitter:
         await asyncio.gather(*launches, return_exceptions=True)
 
     async def _claim(self, settings: QueueSettings) -> Job | Wait:
-        token = self.queue.new_token()
-        opens = await self.queue.reserve(token, settings.rate_limit)
-        if opens is not None:
-            return Wait(reason="WindowFull", until=opens)
-        # If this raises, the claim may have been made all the same: the reservation stays, settling finds the job.
-        job = await self.queue.claim(token, settings.lock_ms)
-        if job is not None:
-            return job
-        await self.queue.unreserve(token)
-        return Wait(reason="Idle")
+        # If this raises, the claim may have been made all the same: settling finds the job.
+        claimed = await self.queue.claim(self.queue.new_token(), settings.lock_ms, settings.rate_limit)
+        match claimed:
+            case Job():
+                return claimed
+            case WindowFull(opens_at=opens):
+                return Wait(reason="WindowFull", until=opens)
+            case None:
+                return Wait(reason="Idle")

@@ -1,6 +1,6 @@
 """One queue's loop:
 
-    observe ─▶ settle ─▶ admit (reserve ▶ claim ▶ launch) ─▶ report ─▶ sleep until something opens or wakes us
+    observe ─▶ settle ─▶ admit (claim ▶ launch) ─▶ report ─▶ sleep until something opens or wakes us
 
 Level-triggered: a tick looks at what is, never at what happened, so every tick may be the first after a crash. An error
 ends the tick before anything is claimed, and the next one starts after a growing pause.
@@ -29,6 +29,7 @@ from paperjobs.engine.launch import Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.engine.report import queue_status
 from paperjobs.engine.reporter import Reporter
+from paperjobs.engine.restore import lost_starts
 from paperjobs.engine.settle import Settler
 from paperjobs.errors import PaperJobsError
 from paperjobs.model import QueueSettings
@@ -45,6 +46,9 @@ ONCE_MORE_S: Final = 0.001
 
 MIRROR_EVERY_S: Final = 60.0
 """The app may wipe its queue's meta (obliterate, removeGlobalConcurrency): our caps come back this soon."""
+
+MIRROR_AGAIN_S: Final = 5.0
+"""While Redis may evict jobs: soon after somebody mended that, work goes on."""
 
 FIRST_BACKOFF_S: Final = 0.5
 LAST_BACKOFF_S: Final = 10.0
@@ -74,6 +78,8 @@ class QueueLoop:
         self._draining = False
         self._mirrored: object = None
         self._mirrored_at = 0.0
+        self._storage_problem = ""
+        self._server = ""
         self._wake = asyncio.Event()
         self._hungry = asyncio.Event()
 
@@ -129,6 +135,10 @@ class QueueLoop:
 
         # 1. Observe
         snapshot = await self._observe(settings)
+        if snapshot.state.server != self._server:
+            await self._queue.restore_starts(lost_starts(snapshot))
+            self._server = snapshot.state.server
+            snapshot = await self._observe(settings)
         # 2. Settle
         decisions = decide_settle(snapshot)
         if self._draining:
@@ -175,11 +185,16 @@ class QueueLoop:
     def _admission(self, snapshot: Snapshot) -> Admit | Wait:
         if self._draining:
             return Wait(reason="Stopping", message="the process is stopping")
+        if self._storage_problem:
+            return Wait(reason="RedisEvicts", message=self._storage_problem)
         return decide_admission(snapshot, occupied_slots(snapshot))
 
     async def _mirror_limits(self, settings: QueueSettings) -> None:
+        """Write our caps where stray workers obey them; and look, as rarely, whether Redis may lose jobs."""
         limits = (settings.concurrency, settings.rate_limit)
-        if limits != self._mirrored or time.monotonic() - self._mirrored_at > MIRROR_EVERY_S:
+        every = MIRROR_AGAIN_S if self._storage_problem else MIRROR_EVERY_S
+        if limits != self._mirrored or time.monotonic() - self._mirrored_at > every:
+            self._storage_problem = await self._queue.storage_problem()
             await self._queue.mirror_limits(*limits)
             self._mirrored, self._mirrored_at = limits, time.monotonic()
 

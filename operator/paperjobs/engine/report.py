@@ -31,7 +31,9 @@ PROGRESS_LENGTH: Final = 40
 FORGET_AT_ONCE: Final = 20
 """PaperJobs deleted in one tick, so that a lowered history limit does not stall the queue."""
 
-WAITS_WORTH_SHOWING: Final = frozenset({"Suspended", "Paused", "ConcurrencyZero", "Held", "LaunchRefused"})
+WAITS_WORTH_SHOWING: Final = frozenset(
+    {"Suspended", "Paused", "ConcurrencyZero", "Held", "LaunchRefused", "RedisEvicts"}
+)
 """Reasons that hold the whole queue for long; the others change with every start and would cost a write each."""
 
 REMOVED: Final = "the job was removed from its queue"

@@ -64,6 +64,7 @@ class KubernetesCluster:
             name=name,
             job_id=job.id,
             claim=job.claim.number,
+            token=job.claim.token,
             attempt=job.attempts_made + 1,
             phase=RunPhase.PENDING,
             created_at=self._now(),

@@ -79,6 +79,11 @@ class Elector:
         and unlike that of any other installation."""
         return str(self._lease["metadata"]["uid"]) if self._lease else ""
 
+    @property
+    def term(self) -> int:
+        """Grows with every change of the leader (Lease: leaseTransitions)."""
+        return int(self._lease["spec"].get("leaseTransitions") or 0) if self._lease else 0
+
     async def lead(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Stand by until this replica leads, then do `work` until it ends, leadership is lost, or this is cancelled.
 

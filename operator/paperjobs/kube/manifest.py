@@ -82,6 +82,7 @@ def _annotations(settings: QueueSettings, job: Job) -> dict[str, str]:
         names.JOB_ID: bounded_id(job.id),
         names.CLAIM: str(job.claim.number),
         names.ATTEMPT: str(job.attempts_made + 1),
+        names.TOKEN: job.claim.token,
     }
 
 

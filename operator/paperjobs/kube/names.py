@@ -33,6 +33,8 @@ JOB_ID: Final = f"{GROUP}/job-id"
 
 CLAIM: Final = f"{GROUP}/claim"
 ATTEMPT: Final = f"{GROUP}/attempt"
+TOKEN: Final = f"{GROUP}/token"
+"""Annotation: the lock token of the run's claim, under which its start is counted in the window."""
 
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 """Kubernetes' own label on a Job's pods."""

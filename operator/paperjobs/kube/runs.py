@@ -141,6 +141,7 @@ def _run(
         name=name,
         job_id=annotations.get(names.JOB_ID, ""),
         claim=_number(annotations.get(names.CLAIM)),
+        token=annotations.get(names.TOKEN, ""),
         attempt=_number(annotations.get(names.ATTEMPT)),
         phase=phase,
         outcome=outcome,

@@ -5,7 +5,17 @@ Times are Unix milliseconds of the Redis server's clock unless a name says other
 
 from __future__ import annotations
 
-from paperjobs.model.job import ActiveJob, Claim, Counts, Job, LockState, QueueState, paperjob_name, run_name
+from paperjobs.model.job import (
+    ActiveJob,
+    Claim,
+    Counts,
+    Job,
+    LockState,
+    QueueState,
+    WindowFull,
+    paperjob_name,
+    run_name,
+)
 from paperjobs.model.run import Outcome, OutcomeKind, Run, RunPhase
 from paperjobs.model.settings import (
     RELOCK_MARGIN_MS,
@@ -41,6 +51,7 @@ __all__ = [
     "Run",
     "RunPhase",
     "RunnerTemplate",
+    "WindowFull",
     "paperjob_name",
     "run_name",
 ]

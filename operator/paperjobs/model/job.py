@@ -44,6 +44,13 @@ class Job:
         return self.data if len(encoded) <= PAYLOAD_LIMIT and b"\0" not in encoded else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WindowFull:
+    """No job was claimed: the window allows no start, or the queue is held, until `opens_at`."""
+
+    opens_at: int
+
+
 def run_name(settings: QueueSettings, job_id: str, claim: Claim) -> str:
     """The one name of a claim's run: the same on every replica and for every PaperQueue that serves the queue,
     different for every claim.
@@ -118,5 +125,7 @@ class QueueState:
     """When the next start may be reserved; None when one may be now."""
     held_until: int | None = None
     """A 429's hold on this queue."""
+    server: str = ""
+    """Which life of which Redis server answered (its run id): another one may have lost the latest writes."""
     app_concurrency: int | None = None
     """A concurrency that the web app itself set on the queue (setGlobalConcurrency)."""

@@ -50,6 +50,8 @@ class Run:
     name: str
     job_id: str
     claim: int
+    token: str = ""
+    """The claim's lock token, under which its start is counted."""
     attempt: int
     phase: RunPhase
     outcome: Outcome | None = None

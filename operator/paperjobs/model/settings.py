@@ -73,6 +73,8 @@ class QueueSettings:
     attempts: int = 1
     """Attempts of a job whose producer set none."""
     backoff: Backoff | None = None
+    disruptions: int = 10
+    """Disruptions of one attempt that cost nothing; the next one counts as a failure."""
     timeout_s: int = 600
     """A run is killed this long after its Job was created (activeDeadlineSeconds)."""
     suspend: bool = False

@@ -8,8 +8,9 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
+from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.model import Outcome, OutcomeKind, RateLimit
+from support.claims import take
 from support.scripted import LOCK_MS
 from support.webapp import WebApp
 
@@ -19,7 +20,7 @@ COMPLETED = Outcome(kind=OutcomeKind.COMPLETED, reason="Completed")
 async def claim_all(queue: BullmqJobQueue, most: int = 20) -> int:
     """How many jobs can be claimed now."""
     taken = 0
-    while taken < most and await queue.claim(new_token("test"), LOCK_MS):
+    while taken < most and await take(queue, LOCK_MS):
         taken += 1
     return taken
 
@@ -45,7 +46,7 @@ async def test_paused_queue_gives_nothing_until_it_is_resumed(queue: BullmqJobQu
 
 async def test_job_that_ends_while_the_queue_is_paused_is_finished(queue: BullmqJobQueue, any_web: WebApp) -> None:
     done, tried = await any_web.add("papers"), await any_web.add("papers", attempts=2)
-    first, second = await queue.claim(new_token("test"), LOCK_MS), await queue.claim(new_token("test"), LOCK_MS)
+    first, second = await take(queue, LOCK_MS), await take(queue, LOCK_MS)
     assert first is not None
     assert second is not None
     await any_web.ask("pause", queue="papers")
@@ -56,7 +57,7 @@ async def test_job_that_ends_while_the_queue_is_paused_is_finished(queue: Bullmq
     assert ((await any_web.inspect("papers", done)) or {})["state"] == "completed"
     assert await claim_all(queue) == 0
     await any_web.ask("resume", queue="papers")
-    again = await queue.claim(new_token("test"), LOCK_MS)
+    again = await take(queue, LOCK_MS)
     assert again is not None
     assert (again.id, again.attempts_made, again.claim.number) == (tried, 0, 2)
 
@@ -65,13 +66,13 @@ async def test_counts_say_where_jobs_are(queue: BullmqJobQueue, web: WebApp) -> 
     await add(web, 4)
     await web.add("papers", priority=1)
     await web.add("papers", delay=60_000)
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert await queue.finish(job.id, job.claim, COMPLETED)
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert await queue.finish(job.id, job.claim, Outcome(kind=OutcomeKind.FAILED, reason="Error", message="no"))
-    assert await queue.claim(new_token("test"), LOCK_MS) is not None
+    assert await take(queue, LOCK_MS) is not None
 
     state = await queue.observe(None)
 
@@ -159,12 +160,12 @@ async def test_rate_limit_that_is_edited_away_caps_nobody(
 async def test_delayed_job_may_be_claimed_when_its_time_has_come(queue: BullmqJobQueue, web: WebApp) -> None:
     job_id = await web.add("papers", delay=200)
     state = await queue.observe(None)
-    assert await queue.claim(new_token("test"), LOCK_MS) is None
+    assert await take(queue, LOCK_MS) is None
     assert state.next_delayed_at is not None
 
     await asyncio.sleep((state.next_delayed_at - state.now) / 1000 + 0.005)
 
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert job.id == job_id
 
@@ -181,6 +182,6 @@ async def test_delayed_job_is_due_by_the_servers_clock(
     state = await queue.observe(None)
     assert state.next_delayed_at is not None
     assert state.next_delayed_at <= state.now
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert job.id == job_id

@@ -22,6 +22,7 @@ from paperjobs.model import (
     OutcomeKind,
     QueueSettings,
 )
+from support.claims import take
 from support.scripted import LOCK_MS, completes, script
 from support.webapp import WebApp
 
@@ -36,7 +37,7 @@ OUTCOMES = [
 
 
 async def claim(queue: BullmqJobQueue, lock_ms: int = LOCK_MS) -> Job:
-    job = await queue.claim(new_token("test"), lock_ms)
+    job = await take(queue, lock_ms)
     assert job is not None
     return job
 
@@ -173,7 +174,7 @@ async def test_racing_claims_never_take_one_job_twice(adapters: Callable[..., Bu
 
     async def take_all(queue: BullmqJobQueue) -> list[str]:
         taken = []
-        while job := await queue.claim(new_token("test"), LOCK_MS):
+        while job := await take(queue, LOCK_MS):
             taken.append(job.id)
         return taken
 
@@ -311,7 +312,7 @@ async def test_scheduler_goes_on_when_the_claimer_crashed_before_the_next_iterat
 
     monkeypatch.setattr("bullmq.job_scheduler.JobScheduler.upsertJobScheduler", crash)
     with pytest.raises(RedisUnavailable):
-        await crashing.claim(new_token("test"), LOCK_MS)
+        await take(crashing, LOCK_MS)
     monkeypatch.undo()
     active = await only_active(queue)
     assert (await queue.observe(None)).counts.delayed == 0

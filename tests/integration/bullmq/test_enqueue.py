@@ -7,8 +7,9 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
+from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.model import JobPhase, Outcome, OutcomeKind
+from support.claims import take
 from support.scripted import LOCK_MS, completes, script
 from support.webapp import WebApp
 
@@ -34,7 +35,7 @@ async def test_enqueued_job_is_run_by_a_stock_worker_too(queue: BullmqJobQueue, 
 
 async def test_id_that_exists_is_not_enqueued_again(queue: BullmqJobQueue, web: WebApp, redis_client: Redis) -> None:
     await queue.enqueue("uid-1", "paper", DATA)
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     await queue.enqueue("uid-1", "paper", '{"paperId":"other"}')
     assert (await queue.observe(None)).counts.waiting == 0
@@ -51,7 +52,7 @@ async def test_id_that_exists_is_not_enqueued_again(queue: BullmqJobQueue, web: 
 async def test_enqueued_payload_is_claimed_unchanged(queue: BullmqJobQueue, redis_client: Redis, data: str) -> None:
     await queue.enqueue("uid-1", "paper", data)
 
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
 
     assert job is not None
     assert json.loads(job.data) == json.loads(data)
@@ -65,11 +66,11 @@ async def test_states_tell_where_each_job_stands(queue: BullmqJobQueue, web: Web
         Outcome(kind=OutcomeKind.COMPLETED, reason="Completed", result={"n": 1}),
         Outcome(kind=OutcomeKind.NEVER, reason="Error", message="unknown paper"),
     ):
-        job = await queue.claim(new_token("test"), LOCK_MS)
+        job = await take(queue, LOCK_MS)
         assert job is not None
         assert await queue.finish(job.id, job.claim, outcome)
-    assert await queue.claim(new_token("test"), LOCK_MS) is not None
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    assert await take(queue, LOCK_MS) is not None
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert await queue.finish(job.id, job.claim, Outcome(kind=OutcomeKind.FAILED, reason="Error", message="busy"))
     await web.add("papers", jobId="job-waiting")

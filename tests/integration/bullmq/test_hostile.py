@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
+from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.model import JobPhase, Outcome, OutcomeKind
+from support.claims import take
 from support.scripted import LOCK_MS
 from support.webapp import WebApp
 
@@ -43,7 +44,7 @@ PAYLOADS = {
 async def test_payload_arrives_as_the_producer_wrote_it(queue: BullmqJobQueue, web: WebApp, payload: Any) -> None:
     job_id = await web.ask("add", queue="papers", name="paper", data=payload, opts={})
 
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
 
     assert job is not None
     assert json.loads(job.data) == payload
@@ -69,7 +70,7 @@ IDS = {
 @pytest.mark.parametrize("job_id", IDS.values(), ids=IDS)
 async def test_job_id_of_any_text_works(queue: BullmqJobQueue, web: WebApp, redis_client: Redis, job_id: str) -> None:
     added = await web.add("papers", {"paperId": "p1"}, jobId=job_id, attempts=2)
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert job.id == job_id
     await queue.record_launch(job.id, job.claim)
@@ -79,7 +80,7 @@ async def test_job_id_of_any_text_works(queue: BullmqJobQueue, web: WebApp, redi
     assert await queue.finish(job.id, job.claim, FAILED)
     assert (await queue.states([job_id]))[job_id].phase is JobPhase.WAITING
 
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert await queue.finish(job.id, job.claim, COMPLETED)
     seen = await web.inspect("papers", added)
@@ -96,7 +97,7 @@ async def test_outcome_of_any_text_is_handed_back(
     queue: BullmqJobQueue, web: WebApp, text: str, kind: OutcomeKind
 ) -> None:
     job_id = await web.add("papers")
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
 
     outcome = Outcome(kind=kind, reason="Error", message=text, result={text: text})
@@ -144,7 +145,7 @@ async def test_job_with_any_options_can_be_ended(
     await redis_client.hset("bull:papers:evil", mapping=fields)
     await redis_client.lpush("bull:papers:wait", "evil")
 
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert await queue.finish(job.id, job.claim, outcome)
 
@@ -183,7 +184,7 @@ async def test_job_with_any_fields_can_be_claimed_and_ended(
         await redis_client.hset("bull:papers:evil", mapping={"name": "n", "data": "{}", "opts": "{}", **fields})
     await redis_client.lpush("bull:papers:wait", "evil")
 
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert (job.id, job.claim.number) == ("evil", 1)
     assert [active.id for active in (await queue.observe(None)).active] == ["evil"]
@@ -198,7 +199,7 @@ async def test_job_id_that_is_no_text_works(queue: BullmqJobQueue, redis_client:
     )
     await redis_client.lpush("bull:papers:wait", b"\xff\xfe")
 
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     (active,) = (await queue.observe(None)).active
     assert active.claim == job.claim

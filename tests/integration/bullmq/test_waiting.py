@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
+from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.errors import RedisUnavailable
 from paperjobs.model import Outcome, OutcomeKind
+from support.claims import take
 from support.scripted import LOCK_MS
 from support.webapp import WebApp
 
@@ -37,7 +38,7 @@ async def waiting(queue: BullmqJobQueue) -> AsyncIterator[asyncio.Task[None]]:
 
 async def drain(queue: BullmqJobQueue) -> int:
     taken = 0
-    while job := await queue.claim(new_token("test"), LOCK_MS):
+    while job := await take(queue, LOCK_MS):
         assert await queue.finish(job.id, job.claim, Outcome(kind=OutcomeKind.COMPLETED, reason="Completed"))
         taken += 1
     return taken
@@ -90,7 +91,7 @@ async def test_resumed_queue_wakes(queue: BullmqJobQueue, any_web: WebApp) -> No
 
 async def test_retried_and_promoted_jobs_wake(queue: BullmqJobQueue, web: WebApp) -> None:
     job_id = await web.add("papers")
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     assert await queue.finish(job.id, job.claim, Outcome(kind=OutcomeKind.NEVER, reason="Error", message="no"))
     await quiet(queue)
@@ -110,7 +111,7 @@ async def test_retried_and_promoted_jobs_wake(queue: BullmqJobQueue, web: WebApp
 async def test_parent_whose_last_child_ended_wakes(queue: BullmqJobQueue, web: WebApp) -> None:
     child = {"name": "child", "queueName": "papers", "data": {}}
     await web.ask("addFlow", flow={"name": "parent", "queueName": "papers", "children": [child]})
-    job = await queue.claim(new_token("test"), LOCK_MS)
+    job = await take(queue, LOCK_MS)
     assert job is not None
     await quiet(queue)
     async with waiting(queue) as task:

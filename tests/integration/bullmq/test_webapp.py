@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
+from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.model import Outcome, OutcomeKind
+from support.claims import take
 from support.webapp import WebApp, WebAppError, web_app
 
 
@@ -57,7 +58,7 @@ async def test_service_tells_the_result_and_the_last_failure(
         ("unknown", Outcome(kind=OutcomeKind.NEVER, reason="UnknownPaper", message="arXiv does not know this paper")),
     ):
         made = await web.ask("service", paperId=paper_id, **paper)
-        job = await queue.claim(new_token("test"), 30_000)
+        job = await take(queue, 30_000)
         assert job is not None
         assert json.loads(job.data) == {"paperId": paper_id, "arxivUrl": "https://arxiv.org/abs/1706.03762"}
         answer = asyncio.create_task(web.ask("serviceWait", timeoutMs=10_000, **made))

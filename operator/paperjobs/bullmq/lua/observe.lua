@@ -1,19 +1,33 @@
 -- Read everything one tick decides on, as one consistent picture.
 --   KEYS[1] wait  [2] active  [3] prioritized  [4] delayed  [5] completed  [6] failed  [7] waiting-children
---   [8] paused (BullMQ 5)  [9] meta  [10] limiter  [11] paperjobs:starts  [12] paperjobs:hold
+--   [8] paused (BullMQ 5)  [9] meta  [10] limiter  [11] paperjobs:starts  [12] paperjobs:hold  [13] paperjobs:leader
 --   ARGV[1] key prefix "<prefix>:<queue>:"   ARGV[2] max (0: no limit)   ARGV[3] per (ms)
+--   ARGV[4] retention (ms)   ARGV[5] entries kept   ARGV[6] installation   ARGV[7] term   ARGV[8] what our tokens begin with
 -- Returns {now, paused, {waiting, delayed, active, completed, failed, waiting-children}, next delayed (ms or -1),
 --   window used, window opens at (ms or -1), held until (ms or -1), meta concurrency or "",
---   {{id, ats, pb, lock, pjl, atm, progress}, …}}; absent hash fields are "".
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--   {{id, ats, pb, lock, pjl, atm, progress}, …}, the server's run id}; absent hash fields are "". Error FENCED: a later
+--   term has begun.
+if is_fenced(KEYS[13], ARGV[6], ARGV[7]) then
+  return redis.error_reply("FENCED another replica leads now")
+end
+local now = server_now()
+local max, per = tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local jobs = {}
 for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
   local key = ARGV[1] .. id
   -- pcall: a key that is no hash must not blind us to the other jobs.
-  local fields = redis.pcall("HMGET", key, "ats", "pb", "pjl", "atm", "progress")
+  local fields = redis.pcall("HMGET", key, "ats", "pb", "pjl", "atm", "progress", "processedOn")
   local lock = redis.call("GET", key .. ":lock")
+  local ours = string.sub(fields[2] or "", 1, #ARGV[8]) == ARGV[8] and (not lock or lock == fields[2])
+  local since = tonumber(fields[6] or nil)
+  if not ours and since and now - since <= per then
+    -- A foreign worker's start counts too, as far as it is seen: what it took must not be taken again.
+    local start = "foreign:" .. id .. ":" .. (fields[1] or "")
+    if not redis.call("ZSCORE", KEYS[11], start) then
+      remember_start(KEYS[11], start, math.min(now, since), max, per, tonumber(ARGV[4]), tonumber(ARGV[5]))
+    end
+  end
   jobs[#jobs + 1] = {id, fields[1] or "", fields[2] or "", lock or "", fields[3] or "", fields[4] or "", fields[5] or ""}
 end
 
@@ -22,13 +36,9 @@ local delayed = redis.call("ZRANGE", KEYS[4], 0, 0, "WITHSCORES")
 local next_delayed = delayed[2] and math.floor(tonumber(delayed[2]) / 0x1000) or -1
 
 local used, opens = 0, -1
-local max, per = tonumber(ARGV[2]), tonumber(ARGV[3])
 if max > 0 then
   used = redis.call("ZCOUNT", KEYS[11], now - per, "+inf")
-  if used >= max then
-    local oldest = redis.call("ZRANGEBYSCORE", KEYS[11], now - per, "+inf", "WITHSCORES", "LIMIT", used - max, 1)
-    opens = tonumber(oldest[2]) + per + 1
-  end
+  opens = window_opens_at(KEYS[11], "", now, max, per) or -1
 end
 
 local held = tonumber(redis.call("GET", KEYS[12]) or -1)
@@ -46,6 +56,7 @@ elseif expires > 0 and starts > 0 and starts >= (tonumber(meta[3]) or math.huge)
   opens = math.max(opens, now + expires)
 end
 
+local known, server = pcall(redis.call, "INFO", "server")
 return {
   string.format("%.0f", now),
   meta[1] and 1 or 0,
@@ -63,4 +74,5 @@ return {
   string.format("%.0f", held),
   meta[2] or "",
   jobs,
+  known and string.match(server, "run_id:(%w+)") or "",
 }

@@ -1,0 +1,34 @@
+-- Claim the next job and take its start in the strict sliding window, both or neither, in one step: a replica that
+-- stalls or dies here has done all of it or nothing, and no other can have come in between.
+--   KEYS[1…11]  as BullMQ's moveToActive has them: wait, active, prioritized, events, stalled, limiter, delayed, paused,
+--               meta, pc, marker
+--   KEYS[12] <prefix>:<queue>:paperjobs:starts   KEYS[13] …:paperjobs:hold   KEYS[14] …:paperjobs:leader
+--   ARGV[1] key prefix "<prefix>:<queue>:"   ARGV[2] is set here: now   ARGV[3] moveToActive's options (msgpack)
+--   ARGV[4] token   ARGV[5] max (0: no limit)   ARGV[6] per (ms)   ARGV[7] retention (ms)   ARGV[8] entries kept
+--   ARGV[9] installation   ARGV[10] term
+-- Returns moveToActive's answer, or the time (ms) at which the window or hold opens. Error FENCED: a later term has
+-- begun.
+local function move_to_active()
+--@bullmq moveToActive-11.lua
+end
+
+if is_fenced(KEYS[14], ARGV[9], ARGV[10]) then
+  return redis.error_reply("FENCED another replica leads now")
+end
+local now = server_now()
+local held = tonumber(redis.call("GET", KEYS[13]) or 0)
+if held > now then
+  return held
+end
+local max, per = tonumber(ARGV[5]), tonumber(ARGV[6])
+local opens = window_opens_at(KEYS[12], ARGV[4], now, max, per)
+if opens then
+  return opens
+end
+-- By this clock a tick was told when the next delayed job is due.
+ARGV[2] = string.format("%.0f", now)
+local answer = move_to_active()
+if type(answer[1]) == "table" then
+  remember_start(KEYS[12], ARGV[4], now, max, per, tonumber(ARGV[7]), tonumber(ARGV[8]))
+end
+return answer
