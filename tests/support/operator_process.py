@@ -73,7 +73,9 @@ class OperatorProcess:
 
 
 class Start(Protocol):
-    """Starts one more replica, with these environment variables beside or instead of the usual ones."""
+    """Starts one more replica, with these environment variables beside or instead of the usual ones.
+
+    With one of `crashing_operator`'s, it is that program: it may die on its way."""
 
     def __call__(self, **variables: str) -> OperatorProcess: ...
 
@@ -96,8 +98,12 @@ def operator_processes(folder: Path, kubeconfig: Path, redis_port: int, runner_i
             "PAPERJOBS_RUNNER_IMAGE": runner_image,
             **variables,
         }
+        program = [str(Path(sys.executable).with_name("paperjobs")), "operator"]
+        if any(name.startswith("PAPERJOBS_TEST_") for name in variables):
+            program = [sys.executable, "-m", "support.crashing_operator"]
+            env["PYTHONPATH"] = str(Path(__file__).parents[1])
         with log.open("wb") as output:
-            command = tethered([str(Path(sys.executable).with_name("paperjobs")), "operator"])
+            command = tethered(program)
             process = subprocess.Popen(command, env=env, stderr=output, stdout=output)
         started.append(OperatorProcess(process, port, log))
         return started[-1]
