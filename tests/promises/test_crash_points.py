@@ -7,8 +7,10 @@ Each case lets one replica kill itself at one point of a job's life; another, st
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -75,11 +77,19 @@ async def _die_and_recover(start: Start, kubectl: Kubectl, app: WebApp, strike: 
     assert await asyncio.to_thread(victim.process.wait, 60) == -9, "the point was never reached"
     for job_id in job_ids:
         await app.wait(QUEUE, job_id, seconds=60)
-    # An edit makes the heir look at everything once more: nothing may come after the end.
-    kubectl("patch", "paperqueue", "institutions", "--type", "merge", "-p", '{"spec": {"concurrency": 2}}')
-    await asyncio.to_thread(until, lambda: json.loads(kubectl("get", "paperjobs,jobs", "-o", "json"))["items"] == [])
+    await asyncio.to_thread(_clear_up, kubectl)
     assert "lead" in heir.actions()
     return job_ids
+
+
+def _clear_up(kubectl: Kubectl) -> None:
+    """Make the heir look at everything again, by edits, until nothing is left: nothing may come after the end."""
+    for concurrency in itertools.cycle((2, 1)):
+        limits = json.dumps({"spec": {"concurrency": concurrency}})
+        kubectl("patch", "paperqueue", "institutions", "--type", "merge", "-p", limits)
+        with suppress(TimeoutError):
+            until(lambda: json.loads(kubectl("get", "paperjobs,jobs", "-o", "json"))["items"] == [], 2)
+            return
 
 
 def _heir_behind(victim: OperatorProcess, start: Start) -> OperatorProcess:
