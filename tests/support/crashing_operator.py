@@ -24,6 +24,7 @@ from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.commands.operate import run_operator
 from paperjobs.kube.api import JOBS, LEASES, PAPERJOBS, PAPERQUEUES, Api, Resource
 from paperjobs.logs import configure_logs
+from paperjobs.model import Job
 from paperjobs.settings import OperatorSettings, read_settings
 
 STRIKE: Final = "PAPERJOBS_TEST_STRIKE"
@@ -62,7 +63,7 @@ def _renews(arguments: tuple[Any, ...]) -> bool:
 
 STEPS: Final[Mapping[str, Step]] = {
     "observe": Step(BullmqJobQueue, ("observe",)),
-    "claim": Step(BullmqJobQueue, ("claim",), counts=lambda job: job is not None),
+    "claim": Step(BullmqJobQueue, ("claim",), counts=lambda claimed: isinstance(claimed, Job)),
     "load": Step(BullmqJobQueue, ("load",)),
     "create-paperjob": Step(Api, ("create",), _of(PAPERJOBS)),
     "create-job": Step(Api, ("create",), _of(JOBS)),
