@@ -79,6 +79,7 @@ class MemoryCluster:
             attempt=job.attempts_made + 1,
             phase=RunPhase.RUNNING,
             token=job.claim.token,
+            created_at=time.time_ns() // 1_000_000,
         )
         paperjob = paperjob_name(queue, job.id)
         self.shown.setdefault(paperjob, PaperJobView(name=paperjob, job_id=job.id, made_by_hand=False))

@@ -194,7 +194,7 @@ class BullmqJobQueue:
                 return
             outcome = tired
         # Disruptions are counted for each attempt.
-        counter_reset = {"pjd": ""} if disruptions else {}
+        counter_reset = {"pjd": "0"} if disruptions else {}
         opts = parse.options(raw_opts)
         job = FinishingJob(
             id=job_id, attempts=parse.number(opts.get("attempts")), attemptsMade=parse.number(made), opts=opts

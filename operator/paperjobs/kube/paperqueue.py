@@ -63,6 +63,7 @@ class _Backoff(_Part):
 class _Retry(_Part):
     attempts: int = Field(1, ge=1, le=100)
     backoff: _Backoff | None = None
+    disruptions: int = Field(10, ge=0, le=1000)
 
 
 class _History(_Part):
@@ -120,6 +121,7 @@ def queue_settings(body: Json, default_image: str) -> QueueSettings:
         budgets=spec.budgets,
         attempts=spec.retry.attempts,
         backoff=Backoff(type=backoff.type, delay_ms=backoff.delay, jitter=backoff.jitter) if backoff else None,
+        disruptions=spec.retry.disruptions,
         timeout_s=-(-spec.timeout // 1000),
         suspend=spec.suspend,
         keep_completed=spec.history.completed,

@@ -490,3 +490,42 @@ async def test_garbage_in_bullmq_s_meta_is_replaced_by_our_limits(
     await _add(bench, 1)
     await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched")
     assert await redis_client.hmget("bull:papers:meta", "concurrency", "max") == ["2", "5"]
+
+
+async def test_starts_that_redis_lost_in_a_restart_are_counted_from_the_runs_of_the_cluster(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    limited = replace(SETTINGS, concurrency=10, rate_limit=RateLimit(max=3, per_ms=60_000))
+    await _add(bench, 5)
+    bench.start(limited)
+    await bench.until(lambda: _launched(bench, 3), "the window is used up")
+    await bench.kill()
+    await redis_client.delete("bull:papers:paperjobs:starts")
+
+    bench.start(limited)
+    await bench.until(lambda: bool(bench.log.statuses) and bench.log.statuses[-1].reason == "WindowFull", "it waits")
+    await asyncio.sleep(0.1)
+    assert len(bench.cluster.launched) == 3
+    assert bench.log.statuses[-1].window_used == 3
+
+
+async def test_a_redis_that_may_evict_starts_nothing_and_says_what_to_do(
+    bench: Bench, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paperjobs.engine.loop.MIRROR_AGAIN_S", 0.05)
+    await redis_client.config_set("maxmemory-policy", "allkeys-lru")
+    await redis_client.config_set("maxmemory", "500mb")
+    try:
+        await _add(bench, 1)
+        bench.start()
+        await bench.until(lambda: bool(bench.log.statuses), "a tick is made")
+        assert bench.log.statuses[-1].reason == "RedisEvicts"
+        assert "maxmemory-policy noeviction" in bench.log.statuses[-1].message
+        assert not bench.cluster.launched
+    finally:
+        await redis_client.config_set("maxmemory", "0")
+        await redis_client.config_set("maxmemory-policy", "noeviction")
+    assert bench.engine is not None
+    await asyncio.sleep(0.1)
+    bench.engine.wake(SETTINGS.key)
+    await bench.until(lambda: _launched(bench, 1), "work goes on without a restart")

@@ -33,6 +33,7 @@ def test_every_field_reaches_the_settings() -> None:
         "auto-tagging",
     )
     assert (queue.concurrency, queue.rate_limit) == (3, RateLimit(max=20, per_ms=60_000))
+    assert queue.disruptions == 3
     assert (queue.attempts, queue.backoff) == (5, Backoff(type=BackoffType.FIXED, delay_ms=500, jitter=0.5))
     assert (queue.budgets, queue.suspend) == (("arxiv",), True)
     assert (queue.keep_completed, queue.keep_failed) == (7, 8)

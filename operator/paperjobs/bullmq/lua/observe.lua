@@ -24,7 +24,8 @@ for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
   if not ours and since and now - since <= per then
     -- A foreign worker's start counts too, as far as it is seen: what it took must not be taken again.
     local start = "foreign:" .. id .. ":" .. (fields[1] or "")
-    if not redis.call("ZSCORE", KEYS[11], start) then
+    local counted = redis.call("ZSCORE", KEYS[11], start) or redis.call("ZSCORE", KEYS[11], fields[2] or "")
+    if not counted then
       remember_start(KEYS[11], start, math.min(now, since), max, per, tonumber(ARGV[4]), tonumber(ARGV[5]))
     end
   end
