@@ -21,6 +21,7 @@ RESERVED: Final = frozenset(
         contract.PAYLOAD,
         contract.TIMEOUT_SECONDS,
         contract.TERMINATION_LOG,
+        contract.BUDGETS,
     }
 )
 """Variables that tell a run what it is to do and where it reports; nobody else may set them. The CRD lists them too
@@ -40,4 +41,5 @@ def assignment(settings: QueueSettings, job: Job, run: str) -> Assignment:
         attempt=job.attempts_made + 1,
         payload=job.payload,
         timeout_seconds=settings.timeout_s,
+        budgets=settings.budgets,
     )

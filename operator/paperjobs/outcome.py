@@ -40,6 +40,7 @@ def outcome_of(exit_code: int, message: str) -> Outcome:
                 reason="RateLimited",
                 message=report.message or "an external service asks to wait",
                 retry_after_ms=report.retry_after_ms,
+                hold_budget=report.hold_budget,
             )
         case ExitCode.INTERRUPTED:
             return Outcome(

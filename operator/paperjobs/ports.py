@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from paperjobs.model import (
+    Budget,
+    BudgetUse,
     Claim,
     Job,
     JobState,
@@ -31,8 +33,9 @@ class JobQueue(Protocol):
     def new_token(self) -> str:
         """A token for one reservation and one claim, unlike any other."""
 
-    async def observe(self, rate_limit: RateLimit | None) -> QueueState:
-        """Read everything a tick decides on, in one atomic script."""
+    async def observe(self, rate_limit: RateLimit | None, budgets: Sequence[Budget] = ()) -> QueueState:
+        """Read everything a tick decides on, in one atomic script; the budgets, if any, in a second one: other queues
+        share them."""
 
     async def claim(self, token: str, lock_ms: int, rate_limit: RateLimit | None) -> Job | WindowFull | None:
         """Move the next waiting job to active, lock it and count its start, all in one step; None when none may be
@@ -66,6 +69,13 @@ class JobQueue(Protocol):
 
     async def hold(self, duration_ms: int) -> None:
         """Admit nothing from this queue for that long from now; an earlier hold that lasts longer stays."""
+
+    async def hold_budget(self, name: str, duration_ms: int, by: str) -> None:
+        """Let nobody call the service of that budget for that long from now, since it asked the run `by` to wait; an
+        earlier hold that lasts longer stays. Nothing happens when the queue does not use the budget."""
+
+    async def mirror_budgets(self, budgets: Sequence[Budget]) -> None:
+        """Write the limits to where runs draw on them: runs that have begun keep to them from now on."""
 
     async def mirror_limits(self, concurrency: int, rate_limit: RateLimit | None) -> None:
         """Cap stray BullMQ workers too: write the limits into the queue's meta unless the app set lower ones."""
@@ -121,3 +131,6 @@ class Cluster(Protocol):
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         """Write a PaperQueue's status."""
+
+    async def show_budgets(self, budgets: Sequence[BudgetUse]) -> None:
+        """Write the statuses of ApiBudgets; several queues show the same ones."""

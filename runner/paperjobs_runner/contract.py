@@ -38,6 +38,11 @@ ATTEMPT: Final = "PAPERJOBS_ATTEMPT"
 PAYLOAD: Final = "PAPERJOBS_PAYLOAD"
 TIMEOUT_SECONDS: Final = "PAPERJOBS_TIMEOUT_SECONDS"
 TERMINATION_LOG: Final = "PAPERJOBS_TERMINATION_LOG"
+BUDGETS: Final = "PAPERJOBS_BUDGETS"
+
+BUDGET_LIMITS: Final = "{paperjobs}:budget-limits"
+"""Redis hash: budget name -> `Budget.limit`, as the operator last saw it. What stands here wins over the environment
+of a run that has begun, so that an edited limit acts at once."""
 
 
 class ContractError(ValueError):
@@ -76,6 +81,25 @@ def digest(*parts: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A limit on the calls to one external service, over everything that uses the same Redis: at most `max` calls in
+    any interval of `per_ms` milliseconds. It has the service's name: arxiv, anthropic, adobe, asana."""
+
+    name: str
+    max: int
+    per_ms: int
+
+    @property
+    def limit(self) -> str:
+        """The limit as it stands in the hash `BUDGET_LIMITS`."""
+        return f"{self.max}/{self.per_ms}"
+
+    def key(self, part: str) -> str:
+        """One of the budget's own keys in Redis. All of them are in one slot of a cluster: `{paperjobs}`."""
+        return f"{{paperjobs}}:budget:{self.name}:{part}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Assignment:
     """What one run is to do: the job, which claim of it this is, and the payload as the producer sent it."""
 
@@ -94,6 +118,8 @@ class Assignment:
     """The job's data as JSON text; None when it is too large for the environment and must be read from the job."""
     timeout_seconds: int
     """The run is killed this long after it started."""
+    budgets: tuple[Budget, ...] = ()
+    """To be drawn on before each call of the services they are named after."""
 
     def to_env(self) -> dict[str, str]:
         """The environment variables that carry this assignment. A payload over `PAYLOAD_LIMIT` is left out."""
@@ -110,6 +136,9 @@ class Assignment:
         }
         if self.payload is not None and len(self.payload.encode("utf-8", "surrogatepass")) <= PAYLOAD_LIMIT:
             env[PAYLOAD] = self.payload
+        if self.budgets:
+            limits = {budget.name: {"max": budget.max, "perMs": budget.per_ms} for budget in self.budgets}
+            env[BUDGETS] = json.dumps(limits, separators=(",", ":"))
         return env
 
     @classmethod
@@ -117,6 +146,8 @@ class Assignment:
         """Read an assignment; raises ContractError naming every variable that is missing or not a number."""
         wrong = [name for name in (QUEUE, PREFIX, PIPELINE, JOB_ID, RUN) if not env.get(name)]
         wrong += [name for name in (CLAIM, ATTEMPT, TIMEOUT_SECONDS) if not env.get(name, "").isdecimal()]
+        budgets = _budgets(env.get(BUDGETS) or "{}")
+        wrong += [BUDGETS] if budgets is None else []
         if wrong:
             raise ContractError(
                 f"not set or not valid: {', '.join(wrong)}; the runner is started by the operator, "
@@ -133,6 +164,7 @@ class Assignment:
             attempt=int(env[ATTEMPT]),
             payload=env.get(PAYLOAD),
             timeout_seconds=int(env[TIMEOUT_SECONDS]),
+            budgets=budgets or (),
         )
 
 
@@ -147,6 +179,8 @@ class Report:
     """One sentence for the person who queued the job. Never a secret, never a traceback."""
     retry_after_ms: int | None = None
     """With RATE_LIMITED: how long the external service asked to wait."""
+    hold_budget: str | None = None
+    """With RATE_LIMITED: the budget of that service, when the run could not hold it itself."""
 
     def encode(self) -> bytes:
         """JSON of at most `TERMINATION_MESSAGE_LIMIT` bytes: the message is shortened, then the result left out.
@@ -158,6 +192,7 @@ class Report:
             "errorType": self.error_type,
             "message": self.message,
             "retryAfterMs": self.retry_after_ms,
+            "holdBudget": self.hold_budget,
         }
         fields = {name: value for name, value in fields.items() if value is not None}
         if self.message is not None:
@@ -187,8 +222,24 @@ class Report:
             result=result if isinstance(result, dict) else None,
             error_type=_text(fields.get("errorType")),
             message=_text(fields.get("message")),
+            hold_budget=_text(fields.get("holdBudget")),
             retry_after_ms=retry_after if type(retry_after) is int and retry_after >= 0 else None,
         )
+
+
+def _budgets(text: str) -> tuple[Budget, ...] | None:
+    """The budgets in an environment variable; None when it does not hold any."""
+    try:
+        limits = json.loads(text).items()
+        return tuple(Budget(name=name, max=_above_0(it["max"]), per_ms=_above_0(it["perMs"])) for name, it in limits)
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return None
+
+
+def _above_0(number: object) -> int:
+    if type(number) is not int or number <= 0:
+        raise ValueError
+    return number
 
 
 def _compact(fields: Mapping[str, Any]) -> bytes:

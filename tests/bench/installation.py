@@ -44,7 +44,7 @@ def installation(folder: Path, queues: Path | Mapping[str, Any]) -> Iterator[Ins
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
         cluster.kubectl("-n", namespace, "apply", "-f", str(ROOT / "crds" / "rbac" / "operator.yaml"))
         if isinstance(queues, Path):
-            cluster.kubectl("-n", namespace, "apply", "-f", str(queues))
+            cluster.kubectl("-n", namespace, "apply", "-f", str(ROOT / "crds" / "budgets"), "-f", str(queues))
         else:
             cluster.apply({**queues, "metadata": {**queues["metadata"], "namespace": namespace}})
         kubeconfig = cluster.kubeconfig_of(namespace, "paperjobs-operator")

@@ -51,7 +51,7 @@ def patch(cluster: ControlPlane, namespace: str, name: str, body: dict[str, Any]
 
 
 def test_the_seed_queues_apply_as_they_are(control_plane: ControlPlane, namespace: str) -> None:
-    control_plane.kubectl("apply", "-n", namespace, "-f", str(CRDS / "queues"))
+    control_plane.kubectl("apply", "-n", namespace, "-f", str(CRDS / "budgets"), "-f", str(CRDS / "queues"))
     listed = json.loads(control_plane.kubectl("get", "pq", "-n", namespace, "-o", "json"))["items"]
     limits = {
         item["metadata"]["name"]: (item["spec"]["concurrency"], item["spec"]["rateLimit"]["max"]) for item in listed

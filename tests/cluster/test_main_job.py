@@ -76,7 +76,7 @@ def start(
     control_plane.kubectl("apply", "-f", str(ROOT / "crds"))
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
     kubectl("apply", "-f", str(ROOT / "crds" / "rbac" / "operator.yaml"))
-    kubectl("apply", "-f", str(ROOT / "crds" / "queues"))
+    kubectl("apply", "-f", str(ROOT / "crds" / "budgets"), "-f", str(ROOT / "crds" / "queues"))
     kubeconfig = control_plane.kubeconfig_of(namespace, "paperjobs-operator")
     with operator_processes(tmp_path, kubeconfig, valkey_port, RUNNER_IMAGE) as one_more:
         yield one_more

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
 from paperjobs.model import (
+    BudgetUse,
     Job,
     JobStatus,
     Outcome,
@@ -41,6 +42,7 @@ class MemoryCluster:
     """time.monotonic() of each launch."""
     shown: dict[str, PaperJobView] = field(default_factory=dict)
     queue_statuses: list[QueueStatus] = field(default_factory=list)
+    budgets: dict[str, BudgetUse] = field(default_factory=dict)
     most_live: int = 0
     broken: bool = False
     """Reads and writes fail as if the API server were gone."""
@@ -118,3 +120,6 @@ class MemoryCluster:
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         self.queue_statuses.append(status)
+
+    async def show_budgets(self, budgets: Sequence[BudgetUse]) -> None:
+        self.budgets |= {budget.name: budget for budget in budgets}

@@ -12,7 +12,8 @@ import json
 import logging
 import random
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from bullmq import Queue
@@ -21,12 +22,14 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from paperjobs.bullmq import parse
+from paperjobs.bullmq.budgets import Budgets
 from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, ask, open_client
 from paperjobs.bullmq.parse import token_prefix
 from paperjobs.bullmq.retry import RetryAfter, decide_retry, too_many_disruptions
 from paperjobs.bullmq.scripts import FinishingJob, QueueScripts, Reign, ScriptRefused
 from paperjobs.errors import RedisUnavailable
 from paperjobs.model import (
+    Budget,
     Claim,
     Job,
     JobState,
@@ -80,6 +83,7 @@ class BullmqJobQueue:
         self._client: Redis = open_client(redis)
         self._blocking: Redis = open_client(redis)
         self._scripts = QueueScripts(self._client, settings.prefix, settings.queue)
+        self._budgets = Budgets(self._client)
         self._queue = Queue(settings.queue, {"connection": self._client, "prefix": settings.prefix})
 
     def update(self, settings: QueueSettings) -> None:
@@ -88,10 +92,11 @@ class BullmqJobQueue:
     def new_token(self) -> str:
         return new_token(self._reign.installation)
 
-    async def observe(self, rate_limit: RateLimit | None) -> QueueState:
+    async def observe(self, rate_limit: RateLimit | None, budgets: Sequence[Budget] = ()) -> QueueState:
         installation = self._reign.installation
         answer = await self._scripts.observe(rate_limit, self._reign, token_prefix(installation))
-        return parse.queue_state(answer, installation)
+        state = parse.queue_state(answer, installation)
+        return replace(state, budgets=await self._budgets.look(budgets)) if budgets else state
 
     async def reserve(self, token: str, rate_limit: RateLimit | None) -> int | None:
         return await self._scripts.reserve(token, rate_limit, self._reign) or None
@@ -153,6 +158,14 @@ class BullmqJobQueue:
 
     async def hold(self, duration_ms: int) -> None:
         await self._scripts.hold(duration_ms)
+
+    async def hold_budget(self, name: str, duration_ms: int, by: str) -> None:
+        for budget in self._settings.budgets:
+            if budget.name == name:
+                await self._budgets.hold(budget, duration_ms, by)
+
+    async def mirror_budgets(self, budgets: Sequence[Budget]) -> None:
+        await self._budgets.mirror(budgets)
 
     async def mirror_limits(self, concurrency: int, rate_limit: RateLimit | None) -> None:
         await self._scripts.mirror(concurrency, rate_limit)

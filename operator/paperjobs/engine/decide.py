@@ -171,6 +171,10 @@ def decide_admission(snapshot: Snapshot, occupied: int) -> Admit | Wait:  # noqa
         return Wait(reason="Paused", message="the queue was paused with BullMQ's pause()")
     if concurrency == 0:
         return Wait(reason="ConcurrencyZero", message="spec.concurrency is 0")
+    held = max(state.budgets, key=lambda budget: budget.held_until or 0, default=None)
+    if held is not None and held.held_until is not None and held.held_until > state.now:
+        message = f"the budget {held.name} is held: its service asked {held.held_by or 'a run'} to wait"
+        return Wait(reason="Held", message=message, until=held.held_until)
     if state.held_until is not None and state.held_until > state.now:
         return Wait(reason="Held", message="an external service asked to wait", until=state.held_until)
     by_app = state.app_concurrency is not None and state.app_concurrency < concurrency

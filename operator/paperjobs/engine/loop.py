@@ -177,7 +177,7 @@ class QueueLoop:
     async def _observe(self, settings: QueueSettings) -> Snapshot:
         # Runs first: see Snapshot.
         runs = tuple(self._cluster.runs(settings))
-        state = await self._queue.observe(settings.rate_limit)
+        state = await self._queue.observe(settings.rate_limit, settings.budgets)
         views = self._cluster.paperjobs(settings)
         shown = None if views is None else frozenset(view.job_id for view in views)
         return Snapshot(settings=settings, runs=runs, state=state, shown=shown)
@@ -190,12 +190,14 @@ class QueueLoop:
         return decide_admission(snapshot, occupied_slots(snapshot))
 
     async def _mirror_limits(self, settings: QueueSettings) -> None:
-        """Write our caps where stray workers obey them; and look, as rarely, whether Redis may lose jobs."""
-        limits = (settings.concurrency, settings.rate_limit)
+        """Write our limits where stray workers and runs keep to them; and look, as rarely, if Redis may lose jobs."""
+        limits = (settings.concurrency, settings.rate_limit, settings.budgets)
         every = MIRROR_AGAIN_S if self._storage_problem else MIRROR_EVERY_S
         if limits != self._mirrored or time.monotonic() - self._mirrored_at > every:
             self._storage_problem = await self._queue.storage_problem()
-            await self._queue.mirror_limits(*limits)
+            await self._queue.mirror_limits(settings.concurrency, settings.rate_limit)
+            if settings.budgets:
+                await self._queue.mirror_budgets(settings.budgets)
             self._mirrored, self._mirrored_at = limits, time.monotonic()
 
     async def _sleep(self, seconds: float) -> None:

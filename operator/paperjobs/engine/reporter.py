@@ -51,6 +51,7 @@ class Reporter:
         self._written_at = {view.name: self._written_at.get(view.name, 0.0) for view in unfinished}
         await self._forget_history(settings, report.past_history(settings, views, active))
         await self._cluster.show_queue(settings, status)
+        await self._cluster.show_budgets(snapshot.state.budgets)
         return min(
             (
                 run.created_at + report.PENDING_SHOWN_AFTER_MS

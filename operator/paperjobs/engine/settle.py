@@ -83,6 +83,8 @@ class Settler:
             case Relock(job=job):
                 await self.queue.relock(job.id, job.claim, settings.lock_ms)
             case Finish(job=job, run=run, outcome=outcome):
+                if outcome.hold_budget is not None:
+                    await self.queue.hold_budget(outcome.hold_budget, _hold_ms(outcome), run.name)
                 if await self.finish(job, outcome):
                     self.observer.settled(settings, run, outcome)
             case Launch(job=job, run=name):
@@ -103,8 +105,7 @@ class Settler:
     async def finish(self, job: ActiveJob, outcome: Outcome) -> bool:
         """Hand an outcome to BullMQ; after a rate limit the queue is held first, so that nothing slips through."""
         if outcome.kind is OutcomeKind.RATE_LIMITED:
-            asked = DEFAULT_HOLD_MS if outcome.retry_after_ms is None else outcome.retry_after_ms
-            await self.queue.hold(min(max(asked, 1), MAX_HOLD_MS))
+            await self.queue.hold(_hold_ms(outcome))
         return await self.queue.finish(job.id, job.claim, outcome)
 
     async def _relaunch(self, settings: QueueSettings, active: ActiveJob, name: str) -> None:
@@ -118,3 +119,8 @@ class Settler:
             return
         kept = await self.cluster.paperjob_exists(settings, job.id)
         await self.finish(job, RUN_DELETED if kept else CANCELLED)
+
+
+def _hold_ms(outcome: Outcome) -> int:
+    asked = DEFAULT_HOLD_MS if outcome.retry_after_ms is None else outcome.retry_after_ms
+    return min(max(asked, 1), MAX_HOLD_MS)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from paperjobs.errors import ClusterUnavailable, PaperJobDeleted
-from paperjobs.kube.api import JOBS, PAPERJOBS, PAPERQUEUES, AlreadyExists, Api, Json, NotFound, Refused
+from paperjobs.kube.api import APIBUDGETS, JOBS, PAPERJOBS, PAPERQUEUES, AlreadyExists, Api, Json, NotFound, Refused
+from paperjobs.kube.apibudget import budget_status, worth_showing
 from paperjobs.kube.manifest import Owner, job_manifest
 from paperjobs.kube.names import HAND_MADE
 from paperjobs.kube.objects import Objects
@@ -28,6 +29,7 @@ from paperjobs.kube.paperqueue import served_status
 from paperjobs.kube.runcache import RunCache
 from paperjobs.kube.statuswriter import StatusWriter
 from paperjobs.model import (
+    BudgetUse,
     Job,
     JobStatus,
     PaperJobView,
@@ -51,6 +53,7 @@ class KubernetesCluster:
         self._runs = runs
         self._statuses = statuses
         self._now = now
+        self._budget_shown_at: dict[str, int] = {}
 
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
         return self._runs.runs(queue.key)
@@ -116,6 +119,14 @@ class KubernetesCluster:
         body = self._objects.of(PAPERQUEUES).get(queue.name)
         if body is not None:
             self._statuses.show(PAPERQUEUES, queue.name, served_status(body, status, self._now()))
+
+    async def show_budgets(self, budgets: Sequence[BudgetUse]) -> None:
+        now = self._now()
+        for use in budgets:
+            body, wanted = self._objects.of(APIBUDGETS).get(use.name), budget_status(use)
+            if body is not None and worth_showing(body, wanted, now - self._budget_shown_at.get(use.name, 0)):
+                self._statuses.show(APIBUDGETS, use.name, wanted)
+                self._budget_shown_at[use.name] = now
 
     async def _owner(self, queue: QueueSettings, job: Job) -> Owner:
         """The PaperJob that shows the job: made by hand, by an earlier attempt, or now."""

@@ -76,7 +76,7 @@ class Desk:
 
     def _call_the_roll(self, to: _Open) -> None:
         queues = to.objects.of(PAPERQUEUES)
-        roster = call_the_roll(queues.values(), to.objects.of(APIBUDGETS), self._default_image)
+        roster = call_the_roll(queues.values(), to.objects.of(APIBUDGETS).values(), self._default_image)
         for name, refusal in roster.refused.items():
             to.statuses.show(
                 PAPERQUEUES, name, refused_status(queues[name], refusal.reason, refusal.message, self._now())

@@ -7,6 +7,7 @@ cluster may be older than this code.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -17,7 +18,7 @@ from paperjobs.errors import PaperJobsError
 from paperjobs.kube.conditions import condition
 from paperjobs.kube.duration import format_duration, parse_duration
 from paperjobs.kube.timestamps import time_of_day, to_text
-from paperjobs.model import Backoff, BackoffType, QueueSettings, QueueStatus, RateLimit, RunnerTemplate
+from paperjobs.model import Backoff, BackoffType, Budget, QueueSettings, QueueStatus, RateLimit, RunnerTemplate
 
 Json = Mapping[str, Any]
 
@@ -25,8 +26,23 @@ DAY_MS: Final = 86_400_000
 """The longest interval, delay or timeout: a longer one is a slip of the pen."""
 
 
+NO_BUDGETS: Final[Mapping[str, Budget]] = MappingProxyType({})
+
+
 class WrongSpec(PaperJobsError):
-    """The PaperQueue's spec is wrong; the message names every field and its remedy."""
+    """The object's spec is wrong; the message names every field and its remedy."""
+
+
+class BudgetMissing(PaperJobsError):
+    """The PaperQueue names an ApiBudget that does not exist."""
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """Every wrong field of a spec, with its remedy."""
+    return "; ".join(
+        f"spec.{'.'.join(map(str, detail['loc']))}: {detail['msg'].removeprefix('Value error, ')}"
+        for detail in error.errors(include_url=False, include_input=False)
+    )
 
 
 def _milliseconds(value: object) -> int:
@@ -100,16 +116,15 @@ class _Spec(_Part):
     runner: _Runner = _Runner()
 
 
-def queue_settings(body: Json, default_image: str) -> QueueSettings:
-    """The settings in a PaperQueue; raises WrongSpec that names every wrong field."""
+def queue_settings(body: Json, default_image: str, budgets: Mapping[str, Budget] = NO_BUDGETS) -> QueueSettings:
+    """The settings in a PaperQueue; raises WrongSpec that names every wrong field, or BudgetMissing when one of its
+    budgets is not among `budgets`, which are those that exist, by name."""
     try:
         spec = _Spec.model_validate(body.get("spec") or {})
     except ValidationError as error:
-        wrong = [
-            f"spec.{'.'.join(map(str, detail['loc']))}: {detail['msg'].removeprefix('Value error, ')}"
-            for detail in error.errors(include_url=False, include_input=False)
-        ]
-        raise WrongSpec("; ".join(wrong)) from None
+        raise WrongSpec(wrong_fields(error)) from None
+    if missing := [name for name in spec.budgets if name not in budgets]:
+        raise BudgetMissing(f"there is no ApiBudget {', '.join(missing)}; create it, or take it out of spec.budgets")
     limit, backoff, runner = spec.rate_limit, spec.retry.backoff, spec.runner
     return QueueSettings(
         name=body["metadata"]["name"],
@@ -118,7 +133,7 @@ def queue_settings(body: Json, default_image: str) -> QueueSettings:
         pipeline=spec.pipeline,
         concurrency=spec.concurrency,
         rate_limit=RateLimit(max=limit.max, per_ms=limit.per) if limit else None,
-        budgets=spec.budgets,
+        budgets=tuple(budgets[name] for name in spec.budgets),
         attempts=spec.retry.attempts,
         backoff=Backoff(type=backoff.type, delay_ms=backoff.delay, jitter=backoff.jitter) if backoff else None,
         disruptions=spec.retry.disruptions,

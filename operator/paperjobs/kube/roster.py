@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from paperjobs.kube.paperqueue import WrongSpec, queue_settings
-from paperjobs.model import QueueSettings
+from paperjobs.kube.apibudget import api_budget
+from paperjobs.kube.paperqueue import BudgetMissing, WrongSpec, queue_settings
+from paperjobs.model import Budget, QueueSettings
 
 Json = Mapping[str, Any]
 
@@ -28,32 +30,39 @@ class Roster:
     refused: Mapping[str, Refusal]
 
 
-def call_the_roll(queues: Iterable[Json], budgets: Collection[str], default_image: str) -> Roster:
-    """Decide on every PaperQueue. Of two for one BullMQ queue the older wins, since its limits are in force."""
+def call_the_roll(queues: Iterable[Json], budgets: Iterable[Json], default_image: str) -> Roster:
+    """Decide on every PaperQueue. Of two for one BullMQ queue the older wins, since its limits are in force.
+
+    `budgets` are the ApiBudgets; one that is wrong counts as missing.
+    """
     served: dict[tuple[str, str], QueueSettings] = {}
     refused: dict[str, Refusal] = {}
+    known = _right_ones(budgets)
     for body in sorted(queues, key=_age):
         name = body["metadata"]["name"]
         try:
-            settings = queue_settings(body, default_image)
-        except WrongSpec as wrong:
-            refused[name] = Refusal(reason="WrongSpec", message=str(wrong))
+            settings = queue_settings(body, default_image, known)
+        except (WrongSpec, BudgetMissing) as error:
+            refused[name] = Refusal(reason=type(error).__name__, message=str(error))
             continue
         older = served.get((settings.prefix, settings.queue))
-        missing = [budget for budget in settings.budgets if budget not in budgets]
         if older is not None:
             refused[name] = Refusal(
                 reason="Conflict",
                 message=f"PaperQueue {older.name} is older and serves queue {settings.queue!r} already; delete one",
             )
-        elif missing:
-            refused[name] = Refusal(
-                reason="BudgetMissing",
-                message=f"there is no ApiBudget {', '.join(missing)}; create it, or take it out of spec.budgets",
-            )
         else:
             served[settings.prefix, settings.queue] = settings
     return Roster(served=tuple(served.values()), refused=refused)
+
+
+def _right_ones(budgets: Iterable[Json]) -> dict[str, Budget]:
+    """The API server has checked them against the CRD; it may be older than this code."""
+    right: dict[str, Budget] = {}
+    for body in budgets:
+        with suppress(WrongSpec):
+            right[body["metadata"]["name"]] = api_budget(body)
+    return right
 
 
 def _age(body: Json) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from paperjobs.errors import ClusterUnavailable, LaunchRefused, PaperJobsError
 from paperjobs.local.leash import leashed
 from paperjobs.local.records import Ending, RunRecord, RunRecords
 from paperjobs.local.statedir import StateDir
-from paperjobs.model import Job, JobStatus, PaperJobView, QueueSettings, QueueStatus, Run
+from paperjobs.model import BudgetUse, Job, JobStatus, PaperJobView, QueueSettings, QueueStatus, Run
 from paperjobs_runner import contract
 from paperjobs_runner.contract import Assignment
 
@@ -194,6 +194,9 @@ class LocalCluster:
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         """Nothing: the terminal shows what the engine's observer hears."""
+
+    async def show_budgets(self, budgets: Sequence[BudgetUse]) -> None:
+        """Nothing: a queue that waits for a budget says so itself."""
 
     async def _start(self, task: Assignment) -> asyncio.subprocess.Process:
         name = task.run

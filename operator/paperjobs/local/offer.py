@@ -1,15 +1,18 @@
-"""Which queues a local session serves: the seed's, or those of a file of PaperQueue objects."""
+"""Which queues a local session serves: the seed's, or those of a file of PaperQueue and ApiBudget objects."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from paperjobs.errors import SettingsError
-from paperjobs.kube.paperqueue import WrongSpec, queue_settings
+from paperjobs.kube.apibudget import api_budget
+from paperjobs.kube.paperqueue import BudgetMissing, WrongSpec, queue_settings
 from paperjobs.model import QueueSettings
-from paperjobs.seed import SEED_QUEUES
+from paperjobs.seed import SEED_BUDGETS, SEED_QUEUES
+
+Parsed = TypeVar("Parsed")
 
 NO_IMAGE = "none"
 """A local run is a process of this installation."""
@@ -33,7 +36,9 @@ def served_queues(file: Path | None, say: Callable[[str], None]) -> Sequence[Que
 
 
 def read_queues(file: Path) -> tuple[QueueSettings, ...]:
-    """Every PaperQueue in a YAML file, as kubectl would apply it; what else is in the file is passed over."""
+    """Every PaperQueue in a YAML file, as kubectl would apply it; what else is in the file is passed over.
+
+    An ApiBudget in the file takes the place of the seed's of that name."""
     import yaml
 
     try:
@@ -42,18 +47,24 @@ def read_queues(file: Path) -> tuple[QueueSettings, ...]:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    queues: list[QueueSettings] = []
     wrong: list[str] = []
-    for body in _paper_queues(objects):
-        metadata = body.get("metadata")
-        name = metadata.get("name") if isinstance(metadata, dict) else None
-        if not isinstance(name, str) or not name:
-            wrong.append("a PaperQueue has no metadata.name")
-            continue
-        try:
-            queues.append(queue_settings(body, NO_IMAGE))
-        except WrongSpec as error:
-            wrong.append(f"{name}: {error}")
+
+    def read(kind: str, parse: Callable[[dict[str, Any]], Parsed]) -> list[Parsed]:
+        parsed: list[Parsed] = []
+        for body in _of_kind(kind, objects):
+            metadata = body.get("metadata")
+            name = metadata.get("name") if isinstance(metadata, dict) else None
+            if not isinstance(name, str) or not name:
+                wrong.append(f"a {kind} has no metadata.name")
+                continue
+            try:
+                parsed.append(parse(body))
+            except (WrongSpec, BudgetMissing) as error:
+                wrong.append(f"{name}: {error}")
+        return parsed
+
+    budgets = SEED_BUDGETS | {budget.name: budget for budget in read("ApiBudget", api_budget)}
+    queues = read("PaperQueue", lambda body: queue_settings(body, NO_IMAGE, budgets))
     wrong += _repeated("metadata.name", [queue.name for queue in queues])
     wrong += _repeated("spec.queue", [f"{queue.prefix}:{queue.queue}" for queue in queues])
     if wrong:
@@ -61,11 +72,11 @@ def read_queues(file: Path) -> tuple[QueueSettings, ...]:
     return tuple(queues)
 
 
-def _paper_queues(objects: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def _of_kind(kind: str, objects: Sequence[Any]) -> Iterator[dict[str, Any]]:
     for body in objects:
         if isinstance(body, dict) and body.get("kind") == "List":
-            yield from _paper_queues(body.get("items") or ())
-        elif isinstance(body, dict) and body.get("kind") == "PaperQueue":
+            yield from _of_kind(kind, body.get("items") or ())
+        elif isinstance(body, dict) and body.get("kind") == kind:
             yield body
 
 

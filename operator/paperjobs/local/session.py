@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paperjobs.bullmq.jobqueue import BullmqJobQueue
@@ -113,7 +113,7 @@ async def local_session(
             cluster = LocalCluster(state=state, env=around.env, wake=wake)
             await asyncio.to_thread(cluster.recover)
             engine = Engine(cluster, open_queue, _Housekeeper(cluster, board))
-            engine.configure(queues)
+            engine.configure([without_budgets_of(around.played, queue) for queue in queues])
             engine_task = asyncio.create_task(engine.run(), name="engine")
             try:
                 state.publish(SessionInfo(redis_host=around.redis.host, redis_port=around.redis.port))
@@ -125,6 +125,12 @@ async def local_session(
                 )
             finally:
                 await _stop(engine, engine_task, cluster)
+
+
+def without_budgets_of(played: Collection[str], queue: QueueSettings) -> QueueSettings:
+    """Stand-ins have no terms of use. And their budgets would be those of the real services, for whoever else uses the
+    same Redis."""
+    return replace(queue, budgets=tuple(budget for budget in queue.budgets if budget.name not in played))
 
 
 async def _stop(engine: Engine, engine_task: asyncio.Task[None], cluster: LocalCluster) -> None:

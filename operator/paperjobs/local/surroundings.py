@@ -30,6 +30,8 @@ class Surroundings:
     """The environment of the session's runs; holds secrets."""
     places: Mapping[str, str]
     """For people: what each service is, without a secret."""
+    played: frozenset[str]
+    """The external services that stand-ins play."""
     services: Sequence[Service]
     """What was started here, and must not end."""
 
@@ -67,7 +69,7 @@ async def surroundings(
         places["stand-ins"] = ", ".join(service for service in REAL if service in names) or "none"
         places["real services"] = ", ".join(service for service in REAL if service not in names) or "none"
         _check(env)
-        yield Surroundings(redis=redis, env=env, places=places, services=services)
+        yield Surroundings(redis=redis, env=env, places=places, played=names, services=services)
 
 
 async def _upgrade_database(state: StateDir, env: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from paperjobs.model.job import (
     ActiveJob,
+    BudgetUse,
     Claim,
     Counts,
     Job,
@@ -27,6 +28,7 @@ from paperjobs.model.settings import (
     RunnerTemplate,
 )
 from paperjobs.model.status import JobPhase, JobState, JobStatus, PaperJobView, QueueStatus
+from paperjobs_runner.contract import Budget
 
 __all__ = [
     "RELOCK_MARGIN_MS",
@@ -34,6 +36,8 @@ __all__ = [
     "ActiveJob",
     "Backoff",
     "BackoffType",
+    "Budget",
+    "BudgetUse",
     "Claim",
     "Counts",
     "Job",

@@ -111,6 +111,18 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BudgetUse:
+    """How much of a budget is used, and whether its service asked to wait."""
+
+    name: str
+    used: int = 0
+    """Calls in the interval that ends now."""
+    held_until: int | None = None
+    held_by: str = ""
+    """The run that was asked to wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueueState:
     """One consistent reading of a queue in Redis, made by one script."""
 
@@ -127,5 +139,7 @@ class QueueState:
     """A 429's hold on this queue."""
     server: str = ""
     """Which life of which Redis server answered (its run id): another one may have lost the latest writes."""
+    budgets: tuple[BudgetUse, ...] = ()
+    """The budgets that the queue uses."""
     app_concurrency: int | None = None
     """A concurrency that the web app itself set on the queue (setGlobalConcurrency)."""

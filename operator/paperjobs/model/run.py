@@ -41,6 +41,8 @@ class Outcome:
     message: str = ""
     result: Mapping[str, Any] | None = None
     retry_after_ms: int | None = None
+    hold_budget: str | None = None
+    """With RATE_LIMITED: a budget that the run should have held and could not."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from paperjobs.model.naming import dns_slug
-from paperjobs_runner.contract import digest
+from paperjobs_runner.contract import Budget, digest
 
 RELOCK_MARGIN_MS: Final = 120_000
 """How much longer than its run a claim's lock lives: image pulls are inside the deadline, pod deletion is not."""
@@ -69,7 +69,8 @@ class QueueSettings:
     prefix: str = "bull"
     concurrency: int
     rate_limit: RateLimit | None = None
-    budgets: tuple[str, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    """Limits of the external services that the pipeline calls, shared with every other queue that names them."""
     attempts: int = 1
     """Attempts of a job whose producer set none."""
     backoff: Backoff | None = None

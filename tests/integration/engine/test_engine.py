@@ -150,7 +150,7 @@ async def test_a_rate_limited_run_returns_its_job_without_an_attempt_and_holds_t
     limited = Outcome(kind=OutcomeKind.RATE_LIMITED, reason="RateLimited", retry_after_ms=400)
     started = asyncio.get_running_loop().time()
     bench.cluster.end(bench.cluster.launched[0][0], limited)
-    await bench.until(lambda: bench.log.statuses[-1].reason == "Held", "the queue is held")
+    await bench.until(lambda: [last.reason for last in bench.log.statuses[-1:]] == ["Held"], "the queue is held")
     await bench.until(lambda: len(bench.cluster.launched) == 2, "the job is launched again after the hold")
     assert asyncio.get_running_loop().time() - started >= 0.39
     assert bench.cluster.launched[1][1].attempts_made == 0

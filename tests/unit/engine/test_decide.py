@@ -26,6 +26,7 @@ from paperjobs.engine.decide import (
 )
 from paperjobs.model import (
     ActiveJob,
+    BudgetUse,
     Claim,
     Counts,
     LockState,
@@ -163,6 +164,19 @@ def test_waiting_names_the_instant_at_which_it_ends() -> None:
     assert next_wake([held.until, None, 1_002_000], now=1_000_000, resync_ms=30_000) == 500
     assert next_wake([None], now=1_000_000, resync_ms=30_000) == 30_000
     assert next_wake([999_000], now=1_000_000, resync_ms=30_000) == SHORTEST_PAUSE_MS
+
+
+def test_a_queue_waits_for_the_budget_that_is_held_longest_and_says_which_and_who_was_told() -> None:
+    free = BudgetUse(name="adobe", used=3)
+    brief = BudgetUse(name="anthropic", held_until=STATE.now + 5, held_by="tagging-1")
+    held = BudgetUse(name="arxiv", held_until=STATE.now + 9, held_by="papers-1")
+    wait = decide_admission(_snapshot(state=replace(STATE, budgets=(free, held, brief))), 0)
+    assert isinstance(wait, Wait)
+    assert (wait.reason, wait.until) == ("Held", STATE.now + 9)
+    assert "budget arxiv" in wait.message
+    assert "papers-1" in wait.message
+    over = replace(held, held_until=STATE.now)
+    assert decide_admission(_snapshot(state=replace(STATE, budgets=(free, over))), 0) == Admit(slots=2)
 
 
 def test_a_live_run_whose_paperjob_is_gone_is_looked_into_unless_there_are_no_such_objects() -> None:

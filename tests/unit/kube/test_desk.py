@@ -127,6 +127,17 @@ def test_a_budget_that_comes_opens_the_queue_that_waits_for_it(office: Office) -
     assert office.engine.configured[-1] == ["a"]
 
 
+def test_an_edited_budget_reaches_the_queues_that_use_it_and_its_status_does_not(office: Office) -> None:
+    office.queue("a", budgets=["arxiv"])
+    office.objects.saw(APIBUDGETS, office.body("arxiv", {"limit": {"max": 1, "per": "3s"}}))
+    office.open()
+    told = len(office.engine.configured)
+    office.objects.saw(APIBUDGETS, office.body("arxiv", {"limit": {"max": 1, "per": "3s"}}, status={"used": 1}))
+    assert len(office.engine.configured) == told
+    office.objects.saw(APIBUDGETS, office.body("arxiv", {"limit": {"max": 2, "per": "3s"}}))
+    assert len(office.engine.configured) == told + 1
+
+
 def test_paperjobs_wake_their_queue_when_they_come_and_go(office: Office) -> None:
     office.queue("a")
     office.open()

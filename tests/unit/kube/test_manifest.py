@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from paperjobs.kube.manifest import Owner, job_manifest, literal
 from paperjobs.kube.paperqueue import queue_settings
 from paperjobs.model import Claim, Job, QueueSettings
+from paperjobs.seed import SEED_BUDGETS
 from paperjobs_runner.contract import PAYLOAD_LIMIT, Assignment
 from support.manifests import expected, given
 
@@ -30,7 +31,7 @@ JOB = Job(
 
 
 def settings(name: str) -> QueueSettings:
-    return queue_settings(given(name), "registry/paperjobs-runner:1")
+    return queue_settings(given(name), "registry/paperjobs-runner:1", SEED_BUDGETS)
 
 
 def container(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import yaml
 from paperjobs.assignment import RESERVED
 from paperjobs.kube.paperqueue import WrongSpec, queue_settings, refused_status, served_status
 from paperjobs.model import Backoff, BackoffType, Counts, QueueSettings, QueueStatus, RateLimit
-from paperjobs.seed import SEED_QUEUES
+from paperjobs.seed import ARXIV, SEED_BUDGETS, SEED_QUEUES
 from paperjobs_runner import contract
 from support.manifests import given
 from support.tools import ROOT
@@ -25,7 +25,7 @@ def body(**spec: Any) -> dict[str, Any]:
 
 
 def test_every_field_reaches_the_settings() -> None:
-    queue = queue_settings(given("full.yaml"), "default:1")
+    queue = queue_settings(given("full.yaml"), "default:1", {"arxiv": ARXIV})
     assert (queue.name, queue.queue, queue.prefix, queue.pipeline) == (
         "tagging",
         "auto-tagging",
@@ -35,7 +35,7 @@ def test_every_field_reaches_the_settings() -> None:
     assert (queue.concurrency, queue.rate_limit) == (3, RateLimit(max=20, per_ms=60_000))
     assert queue.disruptions == 3
     assert (queue.attempts, queue.backoff) == (5, Backoff(type=BackoffType.FIXED, delay_ms=500, jitter=0.5))
-    assert (queue.budgets, queue.suspend) == (("arxiv",), True)
+    assert (queue.budgets, queue.suspend) == ((ARXIV,), True)
     assert (queue.keep_completed, queue.keep_failed) == (7, 8)
     assert queue.timeout_s == 91, "a timeout is rounded up, never down"
 
@@ -52,10 +52,10 @@ def test_what_is_not_set_has_the_models_defaults() -> None:
 def test_the_seed_queues_of_the_cluster_are_those_of_the_laptop() -> None:
     files = sorted((ROOT / "crds" / "queues").glob("*.yaml"))
     bodies = [yaml.safe_load(file.read_text()) for file in files]
-    found = {queue.name: queue for queue in (queue_settings(known, "i") for known in bodies)}
+    found = {queue.name: queue for queue in (queue_settings(known, "i", SEED_BUDGETS) for known in bodies)}
     assert found.keys() == {queue.name for queue in SEED_QUEUES}
     for queue in SEED_QUEUES:
-        for field in ("queue", "prefix", "pipeline", "concurrency", "rate_limit", "attempts", "backoff"):
+        for field in ("queue", "prefix", "pipeline", "concurrency", "rate_limit", "budgets", "attempts", "backoff"):
             assert getattr(found[queue.name], field) == getattr(queue, field), (queue.name, field)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from paperjobs.kube.roster import call_the_roll
+from paperjobs.model import Budget
 
 
 def paperqueue(name: str, created: str = "2026-11-23T18:00:00Z", **spec: Any) -> dict[str, Any]:
@@ -44,8 +45,17 @@ def test_a_wrong_spec_is_refused_and_does_not_stand_in_the_way_of_a_younger_one(
     assert "spec.timeout" in roster.refused["wrong"].message
 
 
-def test_a_queue_whose_budget_does_not_exist_starts_nothing() -> None:
-    careful = paperqueue("careful", budgets=["arxiv", "claude"])
-    refusal = call_the_roll([careful], ["claude"], "image").refused["careful"]
-    assert (refusal.reason, "there is no ApiBudget arxiv;" in refusal.message) == ("BudgetMissing", True)
-    assert call_the_roll([careful], ["claude", "arxiv"], "image").refused == {}
+def apibudget(name: str, per: str = "3s") -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"limit": {"max": 2, "per": per}}}
+
+
+def test_a_queue_whose_budget_does_not_exist_or_is_wrong_starts_nothing() -> None:
+    careful = paperqueue("careful", budgets=["arxiv", "anthropic"])
+    for budgets in ([apibudget("anthropic")], [apibudget("anthropic"), apibudget("arxiv", per="soon")]):
+        refusal = call_the_roll([careful], budgets, "image").refused["careful"]
+        assert (refusal.reason, "there is no ApiBudget arxiv;" in refusal.message) == ("BudgetMissing", True)
+
+
+def test_a_queue_has_the_limits_of_its_budgets_as_they_are() -> None:
+    [served] = call_the_roll([paperqueue("careful", budgets=["arxiv"])], [apibudget("arxiv")], "image").served
+    assert served.budgets == (Budget(name="arxiv", max=2, per_ms=3_000),)

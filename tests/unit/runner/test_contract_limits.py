@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from paperjobs_runner.contract import (
     PAYLOAD_LIMIT,
     TERMINATION_MESSAGE_LIMIT,
     Assignment,
+    Budget,
     ContractError,
     Report,
 )
@@ -30,6 +32,7 @@ ASSIGNMENT = Assignment(
     attempt=1,
     payload='{"paperId":"p"}',
     timeout_seconds=600,
+    budgets=(Budget(name="arxiv", max=1, per_ms=3_000), Budget(name="adobe", max=5, per_ms=60_000)),
 )
 
 
@@ -65,8 +68,6 @@ def test_an_assignment_survives_its_environment() -> None:
 
 @pytest.mark.parametrize(("length", "carried"), [(PAYLOAD_LIMIT, True), (PAYLOAD_LIMIT + 1, False)])
 def test_a_payload_over_the_limit_is_left_to_the_job(length: int, carried: bool) -> None:
-    from dataclasses import replace
-
     assert (PAYLOAD in replace(ASSIGNMENT, payload="x" * length).to_env()) is carried
     # The limit is in bytes, not characters.
     assert PAYLOAD not in replace(ASSIGNMENT, payload="ü" * (PAYLOAD_LIMIT // 2 + 1)).to_env()
@@ -77,6 +78,34 @@ def test_every_variable_that_is_missing_or_no_number_is_named() -> None:
     del env["PAPERJOBS_QUEUE"]
     with pytest.raises(ContractError, match=r"PAPERJOBS_QUEUE, PAPERJOBS_CLAIM"):
         Assignment.from_env(env)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "arxiv",
+        "[]",
+        '{"arxiv": 3}',
+        '{"arxiv": {"max": 1}}',
+        '{"arxiv": {"max": 0, "perMs": 3000}}',
+        '{"arxiv": {"max": true, "perMs": 3000}}',
+        '{"arxiv": {"max": 1, "perMs": "3s"}}',
+    ],
+)
+def test_budgets_that_cannot_be_read_are_not_taken_for_none(value: str) -> None:
+    with pytest.raises(ContractError, match="PAPERJOBS_BUDGETS"):
+        Assignment.from_env(ASSIGNMENT.to_env() | {"PAPERJOBS_BUDGETS": value})
+
+
+def test_a_queue_without_budgets_needs_no_variable() -> None:
+    free = replace(ASSIGNMENT, budgets=())
+    assert "PAPERJOBS_BUDGETS" not in free.to_env()
+    assert Assignment.from_env(free.to_env()) == free
+
+
+def test_a_report_tells_of_the_budget_that_the_operator_must_hold() -> None:
+    report = Report(message="arXiv asks to wait", retry_after_ms=5, hold_budget="arxiv")
+    assert Report.decode(report.encode().decode()) == report
 
 
 def test_the_payload_is_json_text_that_nobody_rewrote() -> None:

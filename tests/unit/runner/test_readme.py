@@ -17,7 +17,7 @@ def test_every_exit_code_has_its_row() -> None:
 
 def test_every_variable_of_an_assignment_is_listed() -> None:
     variables = {value for value in vars(contract).values() if str(value).startswith("PAPERJOBS_")}
-    assert len(variables) == 11
+    assert len(variables) == 12
     assert not [name for name in variables if f"`{name}`" not in README]
 
 
