@@ -14,13 +14,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import idle, latency, runner_run, runner_start, writes
+from bench import failover, idle, latency, limitedit, runner_run, runner_start, slots, throughput, writes
 from bench.figure import Figure, document, table
 from bench.machine import MachineLoad
 
 MEASURES: Final[dict[str, Callable[[Path], list[Figure]]]] = {
     "latency": latency.measure,
     "writes": writes.measure,
+    "throughput": throughput.measure,
+    "slots": slots.measure,
+    "failover": failover.measure,
+    "limit-edit": limitedit.measure,
     "runner-start": runner_start.measure,
     "runner-run": runner_run.measure,
     "idle": idle.measure,

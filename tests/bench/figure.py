@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-HEADER: Final = ("figure", "value", "baseline", "ratio", "target")
+from bench.target import Target
+
+HEADER: Final = ("figure", "value", "baseline", "ratio", "target", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +22,21 @@ class Figure:
     baseline_name: str = ""
     """What was measured, in the same run, to compare with; empty when the issue names nothing."""
     baseline: float | None = None
-    target: str = ""
-    """The issue's target, for readers: nothing here is asserted."""
+    target: Target | None = None
+    """The issue's; None for a figure that only explains another."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float | None:
         """How many times the baseline; None without one."""
         return self.value / self.baseline if self.baseline else None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target was met."""
+        if self.target is None:
+            return ""
+        return "met" if self.target.met(self.value, self.baseline) else "MISSED"
 
     def as_json(self) -> dict[str, Any]:
         """The figure with its ratio, rounded to what a measurement can claim."""
@@ -38,7 +47,8 @@ class Figure:
             "baseline": _rounded(self.baseline),
             "baselineIs": self.baseline_name,
             "ratio": _rounded(self.ratio),
-            "target": self.target,
+            "target": str(self.target) if self.target else None,
+            "met": self.target.met(self.value, self.baseline) if self.target else None,
             "details": self.details,
         }
 
@@ -60,7 +70,8 @@ def document(machine: Mapping[str, Any], figures: Sequence[Figure]) -> str:
 def _row(figure: Figure) -> tuple[str, ...]:
     baseline = "-" if figure.baseline is None else f"{_short(figure.baseline)} {figure.unit}"
     ratio = "-" if figure.ratio is None else f"{figure.ratio:.2f}x"
-    return figure.name, f"{_short(figure.value)} {figure.unit}", baseline, ratio, figure.target or "-"
+    target = "-" if figure.target is None else str(figure.target)
+    return figure.name, f"{_short(figure.value)} {figure.unit}", baseline, ratio, target, figure.verdict
 
 
 def _short(value: float) -> str:

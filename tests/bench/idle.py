@@ -18,6 +18,7 @@ from bench.installation import Installation, installation
 from bench.machine import cpu_seconds
 from bench.stages import Command, stage_recorder
 from bench.stock import stock_process
+from bench.target import Target
 from support.node_project import install_webapp
 from support.tools import ROOT, node
 from support.valkey import valkey_server
@@ -63,7 +64,7 @@ def measure(folder: Path) -> list[Figure]:
             value=100 * seen.cpu / seen.seconds,
             baseline_name=STOCK,
             baseline=100 * seen.stock_cpu / seen.seconds,
-            target="<= 1 %",
+            target=Target(1),
         ),
         Figure(
             name="idle operator, four queues: Redis commands",
@@ -71,14 +72,14 @@ def measure(folder: Path) -> list[Figure]:
             value=len(seen.commands) / minutes,
             baseline_name=STOCK,
             baseline=len(seen.stock_commands) / minutes,
-            target="<= 60",
+            target=Target(60),
             details={"ours": _by_name(seen.commands), "stock": _by_name(seen.stock_commands)},
         ),
         Figure(
             name="idle operator, four queues: API requests",
             unit="a minute",
             value=(total(seen.requests) + max(0, kopf)) / minutes,
-            target="<= 30",
+            target=Target(30),
             details={"own": readable(seen.requests), "ourKindsAsTheServerCounts": readable(seen.answered)},
         ),
     ]

@@ -1,9 +1,9 @@
-"""PaperJobs as it is installed: a real control plane, Valkey, a node that runs pods, and one operator process."""
+"""PaperJobs as it is installed: a real control plane, Valkey, and operators as processes."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,32 +12,36 @@ from typing import Any
 from support.controlplane import ControlPlane, KubectlError, control_plane
 from support.operator_process import OperatorProcess, operator_processes, until
 from support.scripted_run import ENTRYPOINT, SCRIPTED_IMAGE
-from support.testnode import TestNode, running_test_node
+from support.testnode import running_test_node
 from support.tools import ROOT
 from support.valkey import valkey_server
 
+Manifest = Mapping[str, Any]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Installation:
-    """What a figure is measured on."""
+class Site:
+    """What an operator needs around it."""
 
     cluster: ControlPlane
-    node: TestNode
     valkey_port: int
     namespace: str
+    start: Callable[[], OperatorProcess]
+    """One more replica; returns at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation(Site):
+    """A site with an operator at work."""
+
     operator: OperatorProcess
     """It leads, and serves the queues that were asked for."""
 
 
 @contextmanager
-def installation(folder: Path, queues: Path | Mapping[str, Any]) -> Iterator[Installation]:
-    """Everything started, `queues` (a folder of manifests, or one manifest) served; stopped afterwards."""
-    images = {SCRIPTED_IMAGE: ENTRYPOINT}
-    with (
-        control_plane(_made(folder / "control-plane")) as cluster,
-        valkey_server(_made(folder / "valkey")) as port,
-        running_test_node(cluster.kubeconfig, images, _made(folder / "node")) as node,
-    ):
+def site(folder: Path, queues: Path | Sequence[Manifest]) -> Iterator[Site]:
+    """A cluster with our kinds, rights and `queues` (a folder of manifests, or some manifests); stopped afterwards."""
+    with control_plane(_made(folder / "control-plane")) as cluster, valkey_server(_made(folder / "valkey")) as port:
         namespace = f"bench-{uuid.uuid4().hex[:8]}"
         new_namespace(cluster, namespace)
         cluster.kubectl("apply", "-f", str(ROOT / "crds"))
@@ -46,15 +50,40 @@ def installation(folder: Path, queues: Path | Mapping[str, Any]) -> Iterator[Ins
         if isinstance(queues, Path):
             cluster.kubectl("-n", namespace, "apply", "-f", str(ROOT / "crds" / "budgets"), "-f", str(queues))
         else:
-            cluster.apply({**queues, "metadata": {**queues["metadata"], "namespace": namespace}})
+            cluster.apply(*({**one, "metadata": {**one["metadata"], "namespace": namespace}} for one in queues))
         kubeconfig = cluster.kubeconfig_of(namespace, "paperjobs-operator")
         with operator_processes(folder, kubeconfig, port, SCRIPTED_IMAGE) as start:
-            operator = start()
-            until(operator.ready)
-            until(lambda: "paperjobs_tick_seconds_count{" in operator.get("/metrics")[1])
-            yield Installation(cluster=cluster, node=node, valkey_port=port, namespace=namespace, operator=operator)
-            if node.errors:
-                raise RuntimeError(f"the test node failed, so the figures mean nothing: {node.errors}")
+            yield Site(cluster=cluster, valkey_port=port, namespace=namespace, start=start)
+
+
+@contextmanager
+def installation(folder: Path, queues: Path | Sequence[Manifest]) -> Iterator[Installation]:
+    """A site with one operator, and a node that runs the programs of pods; stopped afterwards."""
+    with site(folder, queues) as place, test_node(place, folder):
+        yield installed(place)
+
+
+@contextmanager
+def test_node(place: Site, folder: Path) -> Iterator[None]:
+    """A node that runs the programs of pods."""
+    images = {SCRIPTED_IMAGE: ENTRYPOINT}
+    with running_test_node(place.cluster.kubeconfig, images, _made(folder / "node")) as node:
+        yield
+        if node.errors:
+            raise RuntimeError(f"the test node failed, so the figures mean nothing: {node.errors}")
+
+
+def installed(place: Site) -> Installation:
+    """Start an operator; returns when it serves its queues."""
+    operator = place.start()
+    until(operator.ready)
+    until(lambda: serves(operator))
+    return Installation(**vars(place), operator=operator)
+
+
+def serves(operator: OperatorProcess) -> bool:
+    """Whether a queue's loop has ticked."""
+    return "paperjobs_tick_seconds_count{" in operator.get("/metrics")[1]
 
 
 def new_namespace(cluster: ControlPlane, name: str) -> None:
@@ -70,8 +99,8 @@ def new_namespace(cluster: ControlPlane, name: str) -> None:
     until(has_account)
 
 
-def bench_queue(name: str, *, concurrency: int, keep: int) -> dict[str, Any]:
-    """A PaperQueue whose limits are in force, as on every real queue, but never in the way."""
+def bench_queue(name: str, *, concurrency: int, keep: int = 10) -> dict[str, Any]:
+    """A PaperQueue whose window is in force, as on every real queue, but never in the way."""
     return {
         "apiVersion": "paperjobs.dev/v1alpha1",
         "kind": "PaperQueue",

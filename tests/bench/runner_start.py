@@ -15,6 +15,7 @@ from bench.assigned import bare_environment, migrate, run_to_its_end, surroundin
 from bench.figure import Figure
 from bench.front_door import front_door
 from bench.quantile import percentile, summary
+from bench.target import Of, Target
 from paperjobs_standins.papers import sample_papers
 
 ROUNDS: Final = 15
@@ -48,7 +49,7 @@ def measure(folder: Path) -> list[Figure]:
             value=percentile(runner, 50),
             baseline_name="python -c pass, start to end",
             baseline=percentile(bare, 50),
-            target="<= 0.3 s above",
+            target=Target(0.3, Of.EXCESS),
             details={"aboveSeconds": round(above, 3), "runner": summary(runner), "barePython": summary(bare)},
         )
     ]

@@ -17,6 +17,7 @@ from bench.api_requests import WRITES, Counts, operator_requests, readable, serv
 from bench.figure import Figure
 from bench.installation import Installation, bench_queue, installation
 from bench.stock import StockProcess, stock_process
+from bench.target import Target
 from support.node_project import install_webapp
 from support.operator_process import until
 from support.tools import node
@@ -34,7 +35,7 @@ DESIGNED_WRITES: Final = 5
 
 def measure(folder: Path) -> list[Figure]:
     """Writes a job, and beside them those that time causes."""
-    with installation(folder, bench_queue(QUEUE, concurrency=CONCURRENCY, keep=KEPT)) as parts:
+    with installation(folder, [bench_queue(QUEUE, concurrency=CONCURRENCY, keep=KEPT)]) as parts:
         sent, answered, seconds = asyncio.run(_count(parts))
     of_time = {"leases", "paperqueues"}
     of_jobs = total(sent, verbs=WRITES, without=of_time)
@@ -46,7 +47,7 @@ def measure(folder: Path) -> list[Figure]:
             value=of_jobs / JOBS,
             baseline_name="the design's five writes: PaperJob, Job, running, ended, deletion",
             baseline=DESIGNED_WRITES,
-            target="<= 5",
+            target=Target(DESIGNED_WRITES),
             details={
                 "jobs": JOBS,
                 "runSeconds": RUN_SECONDS,

@@ -31,9 +31,11 @@ class KubeApi:
         self._session = session
         self._url = url
 
-    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The object in the answer. PATCH is a strategic merge patch, as kubelets send it. Raises ApiError."""
-        kind = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
+    async def request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, patch: str = "strategic-merge-patch"
+    ) -> dict[str, Any]:
+        """The object in the answer. PATCH is a patch as kubelets send it, unless another is named. Raises ApiError."""
+        kind = f"application/{patch}+json" if method == "PATCH" else "application/json"
         data = None if body is None else json.dumps(body).encode()
         timeout = aiohttp.ClientTimeout(total=30)
         while True:
