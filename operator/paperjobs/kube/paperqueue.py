@@ -179,9 +179,20 @@ def served_status(body: Json, status: QueueStatus, now: int) -> dict[str, Any]:
         "reason": status.reason or None,
         "message": status.message or None,
         "conditions": [
-            condition(body, "Ready", holds=True, reason="Served", message="the operator serves this queue", now=now)
+            condition(body, "Ready", holds=True, reason="Served", message="the operator serves this queue", now=now),
+            *_warnings(body, status, now),
         ],
     }
+
+
+def _warnings(body: Json, status: QueueStatus, now: int) -> list[dict[str, Any]]:
+    if status.foreign == 0:
+        return []
+    message = (
+        f"{status.foreign} active jobs are held by workers that are not this PaperJobs; they take slots, and their "
+        "runs cannot be watched: stop the BullMQ workers of this queue"
+    )
+    return [condition(body, "ForeignWorkers", holds=True, reason="JobsHeld", message=message, now=now)]
 
 
 def refused_status(body: Json, reason: str, message: str, now: int) -> dict[str, Any]:

@@ -214,12 +214,15 @@ async def test_the_lease_is_renewed_while_the_work_still_stops(kube: FakeKube, a
 
 async def test_every_replica_and_term_of_one_lease_knows_it_by_the_same_uid(kube: FakeKube, api: Api) -> None:
     known: list[str] = []
+    terms: list[int] = []
     for name in ("a", "b", "a"):
         elector = Elector(api, name="operator", identity=name, seconds=SECONDS, beat=lambda _: None)
 
         async def work(elector: Elector = elector) -> None:
             known.append(elector.lease_uid)
+            terms.append(elector.term)
 
         await elector.lead(work)
         assert elector.lease_uid == "", "it is held no more"
     assert known == [kube.objects[PATH]["metadata"]["uid"]] * 3
+    assert terms == [0, 1, 2], "a later term can be told from an earlier one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,6 +126,14 @@ def test_a_conditions_time_moves_only_with_its_status() -> None:
     assert ready["lastTransitionTime"] == "2026-11-23T18:45:12.345Z"
     [conflict] = refused_status(known, "Conflict", "another is older", NOW + 60_000)["conditions"]
     assert (conflict["status"], conflict["lastTransitionTime"]) == ("False", "2026-11-23T18:46:12.345Z")
+
+
+def test_foreign_workers_are_warned_about_for_as_long_as_they_hold_jobs() -> None:
+    status = QueueStatus(counts=Counts(), live=2, concurrency=2, window_used=0, rate_limit=None, foreign=2)
+    _, warning = served_status(BODY, status, NOW)["conditions"]
+    assert (warning["type"], warning["status"]) == ("ForeignWorkers", "True")
+    assert "2 active jobs" in warning["message"]
+    assert len(served_status(BODY, replace(status, foreign=0), NOW)["conditions"]) == 1
 
 
 def test_a_queue_that_is_not_served_shows_no_stale_numbers() -> None:
