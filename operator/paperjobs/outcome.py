@@ -63,11 +63,11 @@ def outcome_of(exit_code: int, message: str) -> Outcome:
 
 
 def deadline_exceeded(timeout_s: int) -> Outcome:
-    """The outcome of a run that was killed because it ran longer than its queue allows; counts as an attempt."""
+    """The outcome of a run that was ended because it ran longer than its queue allows; counts as an attempt."""
     return Outcome(
         kind=OutcomeKind.FAILED,
         reason="DeadlineExceeded",
-        message=f"the run was ended after {timeout_s} s, the queue's timeout",
+        message=f"the run was ended after {timeout_s} s, its queue's timeout; if it needs longer, raise spec.timeout",
     )
 
 

@@ -103,8 +103,14 @@ class Cluster(Protocol):
     Writes raise ClusterUnavailable (try again) or LaunchRefused (the server says no).
     """
 
+    def now(self) -> int:
+        """Unix milliseconds on the clock that the times of runs are from."""
+
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
         """Every run of the queue, live or ended, those just launched included. ClusterUnavailable until synced."""
+
+    async def rehearse(self, queue: QueueSettings) -> None:
+        """Ask whether a run of this queue would be accepted now, without creating anything."""
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         """Create the run, and the PaperJob that shows it; a run of that name that exists already is adopted.
@@ -113,6 +119,10 @@ class Cluster(Protocol):
 
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         """Ask the source of truth, not the cache."""
+
+    async def give_up(self, queue: QueueSettings, name: str, outcome: Outcome) -> None:
+        """End a run whose time is over. It is seen as terminating, and once its pod is gone as ended with this
+        outcome, unless it succeeded meanwhile; nothing happens when it is gone."""
 
     async def remove(self, queue: QueueSettings, name: str) -> None:
         """End a run and delete it; nothing happens when it is gone."""

@@ -25,6 +25,7 @@ from paperjobs.model import (
     Job,
     JobPhase,
     JobStatus,
+    Outcome,
     OutcomeKind,
     QueueSettings,
     Run,
@@ -237,11 +238,36 @@ async def test_a_run_out_of_memory_fails_and_says_so(bench: Bench, test_node: Te
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "OOMKilled")
 
 
-async def test_a_run_that_takes_too_long_fails_as_a_deadline_and_not_as_a_disruption(bench: Bench) -> None:
-    await bench.launch(job(seconds=60), replace(QUEUE, timeout_s=2))
+async def test_a_run_that_takes_too_long_is_ended_by_its_node_when_no_operator_does(bench: Bench) -> None:
+    await bench.launch(job(seconds=60), replace(QUEUE, timeout_s=1, start_timeout_s=1))
     outcome = (await bench.ended()).outcome
     assert outcome is not None
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "DeadlineExceeded")
+    assert "raise spec.timeout" in outcome.message
+
+
+async def test_a_run_that_is_given_up_leaves_first_and_then_has_the_outcome_it_was_given(
+    bench: Bench, test_node: TestNode, namespace: str
+) -> None:
+    name = await bench.launch(job(seconds=60))
+    [container] = test_node.wait_until_running(namespace)
+    given = Outcome(kind=OutcomeKind.FAILED, reason="DeadlineExceeded", message="it took too long")
+    await bench.cluster.give_up(QUEUE, name, given)
+    await bench.run_when(lambda run: run.phase is RunPhase.TERMINATING)
+    run = await bench.ended()
+    assert (run.outcome, container.exit_code) == (given, 143)
+    await bench.cluster.give_up(QUEUE, name, given)
+    await bench.cluster.give_up(QUEUE, "long-gone", given)
+
+
+async def test_a_run_without_a_node_can_be_given_up(bench: Bench, test_node: TestNode, namespace: str) -> None:
+    test_node.inject(Fault.UNSCHEDULABLE, namespace=namespace)
+    name = await bench.launch(job())
+    run = await bench.run_when(lambda run: run.waiting_for == "Unschedulable")
+    assert run.limits == QUEUE.time_limits
+    given = Outcome(kind=OutcomeKind.FAILED, reason="Unschedulable", message="no room")
+    await bench.cluster.give_up(QUEUE, name, given)
+    assert (await bench.ended()).outcome == given
 
 
 async def test_an_evicted_run_is_a_disruption(bench: Bench, test_node: TestNode, namespace: str) -> None:
@@ -290,18 +316,6 @@ async def test_a_pending_run_says_what_it_waits_for(bench: Bench, test_node: Tes
     await bench.ended()
 
 
-async def test_a_run_whose_pod_never_started_says_why_when_its_time_is_over(
-    bench: Bench, test_node: TestNode, namespace: str
-) -> None:
-    test_node.inject(Fault.IMAGE_PULL, namespace=namespace)
-    await bench.launch(job(), replace(QUEUE, timeout_s=4))
-    outcome = (await bench.ended()).outcome
-    assert outcome is not None
-    assert outcome.kind is OutcomeKind.FAILED
-    assert outcome.reason in ("ErrImagePull", "ImagePullBackOff")
-    assert f"did not start within 4 s: {outcome.reason}" in outcome.message
-
-
 async def test_a_removed_run_keeps_its_slot_until_its_pod_is_gone(
     bench: Bench, test_node: TestNode, namespace: str
 ) -> None:
@@ -328,6 +342,8 @@ async def test_a_job_deleted_by_hand_keeps_its_slot_until_its_pod_is_gone(
 async def test_the_servers_refusal_is_passed_on(bench: Bench) -> None:
     wrong = replace(QUEUE, template=replace(QUEUE.template, resources={"requests": {"cpu": "many"}}))
     with pytest.raises(LaunchRefused, match="quantities must match"):
+        await bench.cluster.rehearse(wrong)
+    with pytest.raises(LaunchRefused, match="quantities must match"):
         await bench.launch(job(), wrong)
 
 
@@ -337,7 +353,12 @@ async def test_a_quota_refuses_a_launch_with_the_servers_words(bench: Bench) -> 
     counted = {"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}
     bench.kubectl("patch", "quota", "none", "--subresource=status", "--type=merge", "-p", json.dumps(counted))
     with pytest.raises(LaunchRefused, match="exceeded quota"):
+        await bench.cluster.rehearse(QUEUE)
+    with pytest.raises(LaunchRefused, match="exceeded quota"):
         await bench.launch(job())
+    bench.kubectl("delete", "quota", "none")
+    await bench.cluster.rehearse(QUEUE)
+    assert bench.kubectl("get", "jobs", "-o", "name") == ""
 
 
 async def test_a_whole_life_is_five_writes(bench: Bench) -> None:

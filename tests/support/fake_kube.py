@@ -19,7 +19,7 @@ from paperjobs.kube.login import Login
 
 Json = dict[str, Any]
 
-COLLECTIONS: Final = frozenset({"jobs", "pods", "leases", "things", "paperqueues", "paperjobs", "apibudgets"})
+COLLECTIONS: Final = frozenset({"jobs", "pods", "leases", "things", "paperqueues", "paperjobs", "apibudgets", "events"})
 
 
 class FakeKube:
@@ -34,6 +34,10 @@ class FakeKube:
         self.page_size = 1000
         self.answer: tuple[int, Json] | None = None
         """Answer everything with this status and body."""
+        self.forbidden = ""
+        """Refuse requests whose path has this in it."""
+        self.rehearsed: list[Json] = []
+        """Bodies of dry runs."""
         self.hanging = False
         """Take requests and never answer."""
         self.oldest = 0
@@ -102,6 +106,8 @@ class FakeKube:
             await asyncio.Event().wait()
         if self.answer is not None:
             return web.json_response(self.answer[1], status=self.answer[0])
+        if self.forbidden and self.forbidden in request.path:
+            return _status(403, "Forbidden", f"{request.path} is forbidden")
         if request.query.get("watch"):
             return await self._watch(request)
         body = await request.json() if request.can_read_body else {}
@@ -110,6 +116,9 @@ class FakeKube:
     async def _answer(self, request: web.Request, body: Json) -> web.Response:
         path = request.path.removesuffix("/status")
         known = self.objects.get(path)
+        if request.method == "POST" and request.query.get("dryRun"):
+            self.rehearsed.append(body)
+            return web.json_response(body, status=201)
         if request.method == "POST":
             return await self._create(f"{path}/{body['metadata']['name']}", body)
         if request.method == "GET" and path.rsplit("/", 1)[-1] in COLLECTIONS:
@@ -119,8 +128,7 @@ class FakeKube:
         if request.method == "PUT":
             return await self._replace(path, known, body)
         if request.method == "PATCH":
-            status = _merge(known.get("status") or {}, body["status"])
-            known = await self.put(path, {**known, "status": status})
+            known = await self.put(path, _merge(known, body))
         if request.method == "DELETE":
             await self.remove(path)
         return web.json_response(known)
@@ -192,7 +200,13 @@ async def fake_kube() -> AsyncIterator[FakeKube]:
 
 
 def _merge(old: Mapping[str, Any], patch: Mapping[str, Any]) -> Json:
-    return {name: value for name, value in {**old, **patch}.items() if value is not None}
+    merged = dict(old)
+    for name, value in patch.items():
+        if isinstance(value, dict):
+            merged[name] = _merge(merged.get(name) or {}, value)
+        else:
+            merged[name] = value
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _status(code: int, reason: str, message: str) -> web.Response:

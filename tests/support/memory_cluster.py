@@ -47,7 +47,10 @@ class MemoryCluster:
     broken: bool = False
     """Reads and writes fail as if the API server were gone."""
     refusal: str | None = None
-    """Launches are refused with this message."""
+    """Launches and rehearsals are refused with this message."""
+    refuses_only_launches: bool = False
+    """Rehearsals pass all the same, as where an admission webhook cannot rehearse."""
+    rehearsals: int = 0
     crash_on_launch: bool = False
     """Launches raise before anything is created, as when the process dies there."""
     crash_after_launch: bool = False
@@ -57,10 +60,20 @@ class MemoryCluster:
     ends_at_once: bool = False
     """Runs are complete as soon as they are launched."""
 
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
         if self.broken:
             raise ClusterUnavailable
         return [run for name, run in self.existing.items() if self.queue_of[name] == queue.key]
+
+    async def rehearse(self, queue: QueueSettings) -> None:
+        self.rehearsals += 1
+        if self.broken:
+            raise ClusterUnavailable
+        if self.refusal is not None and not self.refuses_only_launches:
+            raise LaunchRefused(self.refusal)
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         if self.slow_launch_s:
@@ -95,6 +108,10 @@ class MemoryCluster:
         """Let a run end."""
         self.existing[name] = replace(self.existing[name], phase=RunPhase.ENDED, outcome=outcome)
         self.on_change(self.queue_of[name])
+
+    async def give_up(self, queue: QueueSettings, name: str, outcome: Outcome) -> None:
+        if name in self.existing:
+            self.end(name, outcome)
 
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         return name in self.existing

@@ -74,6 +74,7 @@ class PodRun:
     _forced: Ending | None = None
     _deleted: asyncio.Event = field(default_factory=asyncio.Event)
     _lost: bool = False
+    _arrived_at: float = 0.0
 
     def update(self, pod: Mapping[str, Any]) -> None:
         """Take a newer version of the pod."""
@@ -127,6 +128,7 @@ class PodRun:
         return bool(self.pod["spec"]["nodeName"] == self.machine.name)
 
     async def _run(self) -> None:
+        self._arrived_at = time.monotonic()
         prepared = await self._prepare()
         if prepared is None:
             await self._report(podstatus.never_started())
@@ -172,6 +174,10 @@ class PodRun:
         reported = ""
         await self._sleep_unless_deleted(self.machine.start_delay())
         while not self._deleted.is_set():
+            if self._time_left() == 0:
+                await self._report(podstatus.deadline_before_start())
+                await self._deleted.wait()
+                return None
             if image not in self.machine.images or self.machine.has_fault(self.pod, Fault.IMAGE_PULL):
                 reason, message = "ImagePullBackOff", f'Back-off pulling image "{image}"'
             else:
@@ -190,7 +196,7 @@ class PodRun:
     async def _watch_over(self, process: PodProcess) -> Ending:
         exited, deleted = asyncio.create_task(process.wait()), asyncio.create_task(self._deleted.wait())
         try:
-            limit = self.pod["spec"].get("activeDeadlineSeconds")
+            limit = self._time_left()
             done, _ = await asyncio.wait({exited, deleted}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 self.end(podstatus.deadline_exceeded())
@@ -204,6 +210,11 @@ class PodRun:
         if self.started is not None:
             self.started.exit_code = ending.exit_code
         return ending
+
+    def _time_left(self) -> float | None:
+        """Of the pod's own activeDeadlineSeconds, which a kubelet counts from the pod's arrival."""
+        limit = self.pod["spec"].get("activeDeadlineSeconds")
+        return None if limit is None else max(0.0, self._arrived_at + limit - time.monotonic())
 
     async def _confirm_deletion(self) -> None:
         if not self._lost:

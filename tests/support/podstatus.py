@@ -126,6 +126,30 @@ def deadline_exceeded() -> Ending:
     return Ending(exit_code=137, reason="Error", pod_reason="DeadlineExceeded", pod_message=message)
 
 
+def deadline_before_start() -> dict[str, Any]:
+    """The same, before its container could run."""
+    ending = deadline_exceeded()
+    return {**never_started(), "reason": ending.pod_reason, "message": ending.pod_message}
+
+
+def node_shut_down() -> Ending:
+    """The machine is going (spot instances get a minute's notice), and the kubelet ends its pods in time."""
+    message = "Pod was terminated in response to imminent node shutdown."
+    return Ending(
+        exit_code=143,
+        reason="Error",
+        pod_reason="Terminated",
+        pod_message=message,
+        disruption=disruption("TerminationByKubelet", message),
+    )
+
+
+def preempted() -> dict[str, Any]:
+    """What the scheduler writes before it deletes a pod to make room for a more important one."""
+    message = "default-scheduler: preempting to accommodate a higher priority pod"
+    return {"conditions": [disruption("PreemptionByScheduler", message)]}
+
+
 def evicted() -> Ending:
     """The node ran out of memory and chose this pod to go."""
     message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 64Mi. "

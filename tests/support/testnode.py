@@ -107,6 +107,14 @@ class TestNode:
         """End a running pod because the node itself is short of memory."""
         self._do(self._end(container, podstatus.evicted()))
 
+    def shut_down(self, container: Started) -> None:
+        """End a running pod because its machine is about to go, as a spot instance does."""
+        self._do(self._end(container, podstatus.node_shut_down()))
+
+    def preempt(self, container: Started) -> None:
+        """Ask a running pod to leave, as the scheduler does when a more important one needs its room."""
+        self._do(self._preempt(container))
+
     def lose(self, container: Started) -> None:
         """Let a pod's node die: the process is gone, nothing is reported, and the control plane deletes the pod.
 
@@ -208,6 +216,10 @@ class TestNode:
 
     async def _end(self, container: Started, ending: podstatus.Ending) -> None:
         self._run_of(container).end(ending)
+
+    async def _preempt(self, container: Started) -> None:
+        await self._patch_status(container, podstatus.preempted())
+        await self._delete(container, {})
 
     async def _lose(self, container: Started) -> None:
         self._run_of(container).lose()

@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from paperjobs.model import ActiveJob, LockState, Outcome, QueueSettings, QueueState, Run, RunPhase, run_name
+from paperjobs.engine.allowance import allowance
+from paperjobs.model import (
+    POD_REFUSED,
+    ActiveJob,
+    LockState,
+    Outcome,
+    QueueSettings,
+    QueueState,
+    Run,
+    RunPhase,
+    run_name,
+)
 
 SHORTEST_PAUSE_MS: Final = 5
 """Between two ticks that nothing woke: an instant that has passed must not make the loop spin."""
@@ -24,6 +35,8 @@ class Snapshot:
     settings: QueueSettings
     runs: tuple[Run, ...]
     state: QueueState
+    cluster_now: int = 0
+    """When the runs were read, on the clock that their times are from (ms)."""
     shown: frozenset[str] | None = None
     """Ids of the jobs that have a PaperJob; None where there are no such objects."""
 
@@ -77,6 +90,16 @@ class Unshown:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overdue:
+    """A live run whose time is over: end it. It is then seen to end, and finished as any other run, with this
+    outcome."""
+
+    job: ActiveJob
+    run: Run
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReturnAbandoned:
     """Jobs of foreign workers have lost their locks: BullMQ's stalled check gives them back to the queue."""
 
@@ -88,7 +111,7 @@ class Remove:
     run: Run
 
 
-JobSettlement = Relock | Finish | Launch | Record | Vanished | Unshown | Remove
+JobSettlement = Relock | Finish | Launch | Record | Vanished | Unshown | Overdue | Remove
 Settlement = JobSettlement | ReturnAbandoned
 
 
@@ -126,8 +149,14 @@ def _keep(snapshot: Snapshot, job: ActiveJob, run: Run) -> list[Settlement]:
     """What a live run of a current claim needs: nearly always nothing."""
     if not job.launched:
         return [Record(job=job)]
-    shown = snapshot.shown is None or job.id in snapshot.shown
-    return [] if shown or run.phase is RunPhase.TERMINATING else [Unshown(job=job, run=run.name)]
+    if run.phase is RunPhase.TERMINATING:
+        return []
+    if snapshot.shown is not None and job.id not in snapshot.shown:
+        return [Unshown(job=job, run=run.name)]
+    limit = allowance(run)
+    if limit is not None and limit.until <= snapshot.cluster_now:
+        return [Overdue(job=job, run=run, outcome=limit.outcome)]
+    return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +200,9 @@ def decide_admission(snapshot: Snapshot, occupied: int) -> Admit | Wait:  # noqa
         return Wait(reason="Paused", message="the queue was paused with BullMQ's pause()")
     if concurrency == 0:
         return Wait(reason="ConcurrencyZero", message="spec.concurrency is 0")
+    refused = next((run for run in snapshot.runs if run.waiting_for == POD_REFUSED), None)
+    if refused is not None:
+        return Wait(reason=POD_REFUSED, message=f"the pod of run {refused.name} is refused: {refused.waiting_message}")
     held = max(state.budgets, key=lambda budget: budget.held_until or 0, default=None)
     if held is not None and held.held_until is not None and held.held_until > state.now:
         message = f"the budget {held.name} is held: its service asked {held.held_by or 'a run'} to wait"
@@ -191,6 +223,13 @@ def decide_admission(snapshot: Snapshot, occupied: int) -> Admit | Wait:  # noqa
         message = f"{state.window_used} starts used" if ours else "the app's own rate limit is used up"
         return Wait(reason="WindowFull", message=message, until=state.window_opens_at)
     return Admit(slots=concurrency - occupied)
+
+
+def next_limit(snapshot: Snapshot) -> int | None:
+    """When the next time limit of a run is over, on Redis' clock; those that are over already are dealt with."""
+    limits = [limit.until for limit in map(allowance, snapshot.runs) if limit is not None]
+    ahead = snapshot.state.now - snapshot.cluster_now
+    return min((until + ahead for until in limits if until > snapshot.cluster_now), default=None)
 
 
 def next_wake(waits: Sequence[int | None], now: int, resync_ms: int) -> int:

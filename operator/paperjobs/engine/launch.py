@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Final
 
+from paperjobs.engine.gate import Gate
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.errors import LaunchRefused, PaperJobDeleted
 from paperjobs.model import Job, Outcome, OutcomeKind, QueueSettings
 from paperjobs.ports import Cluster, JobQueue
-
-REFUSED_HOLD_MS: Final = 30_000
-"""A refusal (quota, admission, a wrong template) is a person's to mend: asking twice a minute is enough."""
 
 NAME_LIMIT: Final = 512
 """Bytes of a job's id or name that go into a run's environment. BullMQ's own ids are a few digits or a UUID."""
@@ -21,8 +18,6 @@ CANCELLED: Final = Outcome(
     kind=OutcomeKind.NEVER, reason="Cancelled", message="cancelled: the job's PaperJob was deleted"
 )
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher:
@@ -30,6 +25,7 @@ class Launcher:
 
     queue: JobQueue
     cluster: Cluster
+    gate: Gate
     observer: EngineObserver
 
     async def launch(self, settings: QueueSettings, job: Job, run: str) -> bool:
@@ -44,23 +40,13 @@ class Launcher:
             except PaperJobDeleted:
                 instead = CANCELLED
             except LaunchRefused as refused:
-                log.error(
-                    "The cluster refused to launch a run; the job is back in its queue, which is held: %s",
-                    refused,
-                    extra={
-                        "action": "launch_refused",
-                        "queue": settings.queue,
-                        "job": job.id,
-                        "run": run,
-                        "attempt": job.attempts_made + 1,
-                    },
-                )
-                await self.queue.hold(REFUSED_HOLD_MS)
+                self.gate.refused(settings, str(refused))
                 instead = Outcome(kind=OutcomeKind.DISRUPTED, reason="LaunchRefused", message=str(refused))
         if instead is not None:
             await self.queue.finish(job.id, job.claim, instead)
             await self.queue.unreserve(job.claim.token)
             return False
+        self.gate.launched()
         await self.queue.record_launch(job.id, job.claim)
         self.observer.launched(settings, job, run)
         return True

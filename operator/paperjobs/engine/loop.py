@@ -22,9 +22,11 @@ from paperjobs.engine.decide import (
     Wait,
     decide_admission,
     decide_settle,
+    next_limit,
     next_wake,
     occupied_slots,
 )
+from paperjobs.engine.gate import Gate
 from paperjobs.engine.launch import Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.engine.report import queue_status
@@ -71,7 +73,8 @@ class QueueLoop:
         self._queue = queue
         self._cluster = cluster
         self._observer = observer
-        launcher = Launcher(queue=queue, cluster=cluster, observer=observer)
+        self._gate = Gate(cluster=cluster)
+        launcher = Launcher(queue=queue, cluster=cluster, gate=self._gate, observer=observer)
         self._settler = Settler(queue=queue, cluster=cluster, launcher=launcher, observer=observer)
         self._admitter = Admitter(queue=queue, launcher=launcher)
         self._reporter = Reporter(queue=queue, cluster=cluster)
@@ -147,6 +150,8 @@ class QueueLoop:
         if decisions:
             snapshot = await self._observe(settings)
         # 3. Admit
+        if not self._draining:
+            await self._gate.ask(settings)
         admission = self._admission(snapshot)
         if isinstance(admission, Admit):
             stopped = await self._admitter.admit(settings, admission)
@@ -164,7 +169,7 @@ class QueueLoop:
             self._hungry.set()
         if wait is None:
             return ONCE_MORE_S
-        instants = [wait.until, pending, *self._due_launch(snapshot)]
+        instants = [wait.until, pending, next_limit(snapshot), *self._due_launch(snapshot)]
         resync = BUSY_RESYNC_MS if occupied or snapshot.state.counts.waiting else RESYNC_MS
         return next_wake(instants, snapshot.state.now, resync) / 1000
 
@@ -176,18 +181,19 @@ class QueueLoop:
 
     async def _observe(self, settings: QueueSettings) -> Snapshot:
         # Runs first: see Snapshot.
+        cluster_now = self._cluster.now()
         runs = tuple(self._cluster.runs(settings))
         state = await self._queue.observe(settings.rate_limit, settings.budgets)
         views = self._cluster.paperjobs(settings)
         shown = None if views is None else frozenset(view.job_id for view in views)
-        return Snapshot(settings=settings, runs=runs, state=state, shown=shown)
+        return Snapshot(settings=settings, runs=runs, state=state, cluster_now=cluster_now, shown=shown)
 
     def _admission(self, snapshot: Snapshot) -> Admit | Wait:
         if self._draining:
             return Wait(reason="Stopping", message="the process is stopping")
         if self._storage_problem:
             return Wait(reason="RedisEvicts", message=self._storage_problem)
-        return decide_admission(snapshot, occupied_slots(snapshot))
+        return self._gate.wait(snapshot.state.now) or decide_admission(snapshot, occupied_slots(snapshot))
 
     async def _mirror_limits(self, settings: QueueSettings) -> None:
         """Write our limits where stray workers and runs keep to them; and look, as rarely, if Redis may lose jobs."""

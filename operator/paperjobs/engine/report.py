@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from paperjobs.engine.decide import Snapshot, Wait
 from paperjobs.model import (
+    POD_REFUSED,
     ActiveJob,
     JobPhase,
     JobState,
@@ -32,9 +33,12 @@ FORGET_AT_ONCE: Final = 20
 """PaperJobs deleted in one tick, so that a lowered history limit does not stall the queue."""
 
 WAITS_WORTH_SHOWING: Final = frozenset(
-    {"Suspended", "Paused", "ConcurrencyZero", "Held", "LaunchRefused", "RedisEvicts"}
+    {"Suspended", "Paused", "ConcurrencyZero", "Held", "LaunchRefused", POD_REFUSED, "RedisEvicts"}
 )
 """Reasons that hold the whole queue for long; the others change with every start and would cost a write each."""
+
+REFUSALS: Final = frozenset({"LaunchRefused", POD_REFUSED})
+"""Reasons of a queue that is not Ready."""
 
 REMOVED: Final = "the job was removed from its queue"
 
@@ -56,7 +60,7 @@ def active_runs(snapshot: Snapshot) -> dict[str, ActiveRun]:
 
 
 def active_status(active: ActiveRun, now: int) -> JobStatus | None:
-    """The status of a job with a claim; None while there is nothing to say yet."""
+    """The status of a job with a claim; None while there is nothing to say yet. `now` is on the cluster's clock."""
     run = active.run
     if run is None or run.phase is RunPhase.ENDED:
         return None
@@ -68,6 +72,7 @@ def active_status(active: ActiveRun, now: int) -> JobStatus | None:
         attempt=active.job.attempts_made + 1,
         progress=show_progress(active.job.progress),
         reason=run.waiting_for if run.phase is RunPhase.PENDING else "",
+        message=run.waiting_message if run.phase is RunPhase.PENDING else "",
         run=active.name,
         started_at=run.started_at,
     )
@@ -179,6 +184,7 @@ def queue_status(snapshot: Snapshot, occupied: int, wait: Wait | None) -> QueueS
         next_start_at=wait.until if wait else None,
         reason=wait.reason if wait else "",
         message=wait.message if wait else "",
+        refused=wait is not None and wait.reason in REFUSALS,
         foreign=sum(not job.ours for job in state.active),
     )
 

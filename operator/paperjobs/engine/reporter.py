@@ -29,7 +29,8 @@ class Reporter:
         self._written_at: dict[str, float] = {}
 
     async def report(self, snapshot: Snapshot, status: QueueStatus, wait: Wait | None) -> int | None:
-        """Make objects say what is. Returns when to look again for a pod that may stay pending (ms), or None."""
+        """Make objects say what is. Returns when to look again for a pod that may stay pending (ms, Redis'
+        clock), or None."""
         settings = snapshot.settings
         views = self._cluster.paperjobs(settings) or ()
         active = report.active_runs(snapshot)
@@ -42,7 +43,7 @@ class Reporter:
         desired: list[tuple[PaperJobView, JobStatus]] = []
         for view in unfinished:
             if view.job_id in active:
-                status_of_job = report.active_status(active[view.job_id], snapshot.state.now)
+                status_of_job = report.active_status(active[view.job_id], snapshot.cluster_now)
             else:
                 status_of_job = report.idle_status(view, states[view.job_id], newest.get(view.job_id), wait)
             if status_of_job is not None:
@@ -52,14 +53,12 @@ class Reporter:
         await self._forget_history(settings, report.past_history(settings, views, active))
         await self._cluster.show_queue(settings, status)
         await self._cluster.show_budgets(snapshot.state.budgets)
-        return min(
-            (
-                run.created_at + report.PENDING_SHOWN_AFTER_MS
-                for run in snapshot.runs
-                if run.phase is RunPhase.PENDING and run.created_at + report.PENDING_SHOWN_AFTER_MS > snapshot.state.now
-            ),
-            default=None,
+        left = (
+            run.created_at + report.PENDING_SHOWN_AFTER_MS - snapshot.cluster_now
+            for run in snapshot.runs
+            if run.phase is RunPhase.PENDING
         )
+        return min((snapshot.state.now + wait for wait in left if wait > 0), default=None)
 
     async def _forget_history(self, settings: QueueSettings, past: list[PaperJobView]) -> None:
         """Delete old PaperJobs, but not that of a job which was retried or added again and waits: without its PaperJob

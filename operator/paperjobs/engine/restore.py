@@ -20,5 +20,7 @@ def lost_starts(snapshot: Snapshot) -> Mapping[str, int]:
     limit = snapshot.settings.rate_limit
     if limit is None:
         return {}
-    earliest = snapshot.state.now - limit.per_ms - STAMP_MS
-    return {run.token: run.created_at + STAMP_MS for run in snapshot.runs if run.token and run.created_at >= earliest}
+    ahead = snapshot.state.now - snapshot.cluster_now
+    earliest = snapshot.cluster_now - limit.per_ms - STAMP_MS
+    recent = [run for run in snapshot.runs if run.token and run.created_at >= earliest]
+    return {run.token: run.created_at + ahead + STAMP_MS for run in recent}

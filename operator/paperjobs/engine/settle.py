@@ -11,6 +11,7 @@ from paperjobs.engine.decide import (
     Finish,
     JobSettlement,
     Launch,
+    Overdue,
     Record,
     Relock,
     Remove,
@@ -97,6 +98,8 @@ class Settler:
                 if not await self.cluster.paperjob_exists(settings, job.id):
                     # Once it is gone, its absence is explained as a cancellation.
                     await self.cluster.remove(settings, name)
+            case Overdue(run=run, outcome=outcome):
+                await self.cluster.give_up(settings, run.name, outcome)
             case Remove(run=run):
                 await self.cluster.remove(settings, run.name)
             case _:

@@ -20,6 +20,7 @@ import aiohttp
 from kubernetes.aio.client.rest import RESTClientObject
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused, SettingsError
+from paperjobs.kube.clock import ServerClock
 from paperjobs.kube.login import Login, login
 
 Json = dict[str, Any]
@@ -35,6 +36,9 @@ IN_FLIGHT: Final = 10
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
+VERBS: Final = {"WATCH": "GET", "REHEARSE": "POST"}
+"""The HTTP methods behind requests that are something else for the metrics."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -48,6 +52,7 @@ class Resource:
 
 JOBS: Final = Resource("apis/batch/v1", "jobs")
 PODS: Final = Resource("api/v1", "pods")
+EVENTS: Final = Resource("api/v1", "events")
 LEASES: Final = Resource("apis/coordination.k8s.io/v1", "leases")
 PAPERQUEUES: Final = Resource("apis/paperjobs.dev/v1alpha1", "paperqueues")
 PAPERJOBS: Final = Resource("apis/paperjobs.dev/v1alpha1", "paperjobs")
@@ -108,6 +113,7 @@ class Api:
         self._rest = RESTClientObject(known.configuration)
         self._observer = observer
         self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._clock = ServerClock()
 
     async def __aenter__(self) -> Api:
         return self
@@ -118,6 +124,10 @@ class Api:
         await self._rest.close()
         await asyncio.sleep(0)  # Transports close in the loop's next turn.
 
+    def now(self) -> int:
+        """Unix milliseconds on the API server's clock."""
+        return self._clock.now()
+
     async def get(self, resource: Resource, name: str, *, seconds: float = REQUEST_SECONDS) -> Json | None:
         """One object, or None when there is none of that name."""
         try:
@@ -125,9 +135,10 @@ class Api:
         except NotFound:
             return None
 
-    async def pages(self, resource: Resource, selector: str = "") -> AsyncIterator[Json]:
-        """Every object of a kind, page by page; the last page's resourceVersion is where a watch goes on."""
-        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+    async def pages(self, resource: Resource, selector: str = "", fields: str = "") -> AsyncIterator[Json]:
+        """Every object of a kind, page by page; the last page's resourceVersion is where a watch goes on. `selector`
+        is about labels, `fields` about fields."""
+        query = {"limit": str(PAGE)} | _selectors(selector, fields)
         while True:
             page = await self._call("GET", resource, query=query)
             yield page
@@ -135,6 +146,14 @@ class Api:
             if not following:
                 return
             query["continue"] = following
+
+    async def rehearse(self, resource: Resource, body: Json) -> None:
+        """Have an object checked as if it were created; raises what creating it would."""
+        await self._call("REHEARSE", resource, query={"dryRun": "All"}, body=body)
+
+    async def patch(self, resource: Resource, name: str, changes: Json) -> Json:
+        """Merge changes into an object; raises NotFound."""
+        return await self._call("PATCH", resource, name, body=changes)
 
     async def create(self, resource: Resource, body: Json, *, seconds: float = REQUEST_SECONDS) -> Json:
         """Create an object; raises AlreadyExists."""
@@ -161,7 +180,7 @@ class Api:
 
     @asynccontextmanager
     async def watch(
-        self, resource: Resource, *, selector: str, version: str, seconds: int
+        self, resource: Resource, *, selector: str, fields: str = "", version: str, seconds: int
     ) -> AsyncIterator[AsyncIterator[Json]]:
         """Open a watch that the server ends after `seconds`; yields its events. Raises Gone for a version too old.
 
@@ -171,7 +190,7 @@ class Api:
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
-        } | ({"labelSelector": selector} if selector else {})
+        } | _selectors(selector, fields)
         timeout = aiohttp.ClientTimeout(
             total=seconds + REQUEST_SECONDS, sock_connect=REQUEST_SECONDS, sock_read=seconds + REQUEST_SECONDS
         )
@@ -226,7 +245,7 @@ class Api:
             if token:
                 headers["Authorization"] = token
             answer = await self._rest.request(
-                "GET" if request.method == "WATCH" else request.method,
+                VERBS.get(request.method, request.method),
                 self.login.configuration.host + request.path(self.namespace),
                 headers=headers,
                 body=request.body,
@@ -234,6 +253,7 @@ class Api:
             )
             response: aiohttp.ClientResponse = answer.response
             code = response.status
+            self._clock.heard(response.headers.get("Date"))
             return response
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
@@ -248,6 +268,10 @@ class Api:
             self.login = await login()
         except SettingsError as error:
             raise ClusterUnavailable(str(error)) from error
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    return {name: value for name, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
 
 
 def _hang_up(response: aiohttp.ClientResponse) -> None:

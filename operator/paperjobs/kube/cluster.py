@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from paperjobs.errors import ClusterUnavailable, PaperJobDeleted
 from paperjobs.kube.api import APIBUDGETS, JOBS, PAPERJOBS, PAPERQUEUES, AlreadyExists, Api, Json, NotFound, Refused
@@ -28,17 +28,29 @@ from paperjobs.kube.paperjob import (
 from paperjobs.kube.paperqueue import served_status
 from paperjobs.kube.runcache import RunCache
 from paperjobs.kube.statuswriter import StatusWriter
+from paperjobs.kube.verdict import ending_patch
 from paperjobs.model import (
     BudgetUse,
+    Claim,
     Job,
     JobStatus,
+    Outcome,
     PaperJobView,
     QueueSettings,
     QueueStatus,
     Run,
     RunPhase,
     paperjob_name,
+    run_name,
 )
+
+REHEARSED: Final = "rehearsal"
+REHEARSAL: Final = Job(id=REHEARSED, name=REHEARSED, claim=Claim(number=1, token=REHEARSED), attempts_made=0, data="{}")
+NOBODY: Final = Owner(name=REHEARSED, uid=REHEARSED)
+"""A job and the owner of its run that do not exist: what a launch is rehearsed with."""
+
+NO_DRY_RUN: Final = "does not support dry run"
+"""In the API server's refusal (k8s.io/apiserver pkg/admission/plugin/webhook/errors, NewDryRunUnsupportedErr)."""
 
 
 class KubernetesCluster:
@@ -55,8 +67,20 @@ class KubernetesCluster:
         self._now = now
         self._budget_shown_at: dict[str, int] = {}
 
+    def now(self) -> int:
+        return self._api.now()
+
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
         return self._runs.runs(queue.key)
+
+    async def rehearse(self, queue: QueueSettings) -> None:
+        manifest = job_manifest(queue, REHEARSAL, run_name(queue, REHEARSAL.id, REHEARSAL.claim), NOBODY)
+        try:
+            await self._api.rehearse(JOBS, manifest)
+        except Refused as refused:
+            # What an admission webhook says that cannot rehearse (its sideEffects): a real launch has to show.
+            if NO_DRY_RUN not in str(refused):
+                raise
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         owner = await self._owner(queue, job)
@@ -70,13 +94,17 @@ class KubernetesCluster:
             token=job.claim.token,
             attempt=job.attempts_made + 1,
             phase=RunPhase.PENDING,
-            created_at=self._now(),
+            created_at=self._api.now(),
         )
         self._runs.launched(queue.key, run)
         self._objects.paperjobs.follow(run.job_id, queue.key)
 
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         return await self._api.get(JOBS, name) is not None
+
+    async def give_up(self, queue: QueueSettings, name: str, outcome: Outcome) -> None:
+        with contextlib.suppress(NotFound):
+            await self._api.patch(JOBS, name, ending_patch(outcome))
 
     async def remove(self, queue: QueueSettings, name: str) -> None:
         # In the foreground: the Job stays visible, and its slot taken, until its pod is gone.

@@ -12,6 +12,7 @@ from typing import Any, Final
 from paperjobs.assignment import RESERVED, assignment
 from paperjobs.kube import names
 from paperjobs.kube.text import bounded_id
+from paperjobs.kube.verdict import limits_text
 from paperjobs.model import TERMINATION_GRACE_S, Job, QueueSettings
 from paperjobs_runner.contract import Assignment
 
@@ -31,6 +32,10 @@ DEFAULT_RESOURCES: Final = {
 }
 """For queues that set none. No CPU limit: it would only make a run slower; memory must have an end."""
 
+LONGEST_PULL_S: Final = 600
+"""The kubelet counts a pod's activeDeadlineSeconds from its arrival on the node, so pulling the image must fit in as
+well. This deadline matters when no operator is there to end a run in time."""
+
 CONTAINER: Final = "runner"
 """The container's name; what it runs is the image's own entrypoint."""
 
@@ -49,13 +54,19 @@ def job_manifest(settings: QueueSettings, job: Job, name: str, owner: Owner) -> 
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, **shared, "ownerReferences": [_reference(owner)]},
+        "metadata": {
+            "name": name,
+            "labels": shared["labels"],
+            "annotations": {**shared["annotations"], names.TIME_LIMITS: limits_text(settings.time_limits)},
+            "ownerReferences": [_reference(owner)],
+        },
         "spec": {
             "parallelism": 1,
             "completions": 1,
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": settings.timeout_s,
+            # The last resort: the operator itself ends a run in time.
+            "activeDeadlineSeconds": settings.longest_run_s,
             "ttlSecondsAfterFinished": KEEP_ENDED_SECONDS,
             "template": {
                 "metadata": shared,
@@ -109,6 +120,7 @@ def _pod(settings: QueueSettings, task: Assignment) -> dict[str, Any]:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "activeDeadlineSeconds": settings.timeout_s + min(settings.start_timeout_s, LONGEST_PULL_S),
         "terminationGracePeriodSeconds": TERMINATION_GRACE_S,
         "securityContext": {
             "runAsNonRoot": True,

@@ -33,6 +33,10 @@ JOB_ID: Final = f"{GROUP}/job-id"
 
 CLAIM: Final = f"{GROUP}/claim"
 ATTEMPT: Final = f"{GROUP}/attempt"
+
+TIME_LIMITS: Final = f"{GROUP}/time-limits"
+VERDICT: Final = f"{GROUP}/verdict"
+"""Annotations of a run's Job; verdict.py reads and writes them."""
 TOKEN: Final = f"{GROUP}/token"
 """Annotation: the lock token of the run's claim, under which its start is counted in the window."""
 

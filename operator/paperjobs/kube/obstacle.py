@@ -1,4 +1,4 @@
-"""Why a pod does not start, as its status says while it waits; and what that means when its time is over."""
+"""Why a pod does not start, as its status says while it waits."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from paperjobs.kube.podoutcome import DETAIL_LIMIT, runner_state
-from paperjobs.model import Outcome, OutcomeKind
+from paperjobs.kube.podoutcome import runner_state
 
 Json = Mapping[str, Any]
 
 UNREMARKABLE: Final = ("", "ContainerCreating", "PodInitializing")
-"""Waiting reasons of a pod that is simply on its way."""
+"""Waiting reasons of a container that is simply on its way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Obstacle:
-    """What a pod that never ran was waiting for, in Kubernetes' words; empty when it did not say."""
+    """What a pod that never ran waits for, in Kubernetes' words; empty when it does not say."""
 
     reason: str = ""
     message: str = ""
+    fault: bool = False
+    """Its node cannot start the container as it is: no image, no Secret, a wrong configuration. Waiting for a node, or
+    for an image that is just being pulled, is no fault."""
 
 
 def obstacle(pod: Json) -> Obstacle | None:
@@ -30,18 +32,8 @@ def obstacle(pod: Json) -> Obstacle | None:
         return None
     waiting = state.get("waiting") or {}
     if waiting.get("reason", "") not in UNREMARKABLE:
-        return Obstacle(reason=str(waiting["reason"]), message=str(waiting.get("message") or ""))
+        return Obstacle(reason=str(waiting["reason"]), message=str(waiting.get("message") or ""), fault=True)
     for known in pod["status"].get("conditions") or ():
         if known["type"] == "PodScheduled" and known["status"] == "False":
             return Obstacle(reason=str(known.get("reason") or ""), message=str(known.get("message") or ""))
     return Obstacle()
-
-
-def never_started(timeout_s: int, found: Obstacle) -> Outcome:
-    """The outcome of a run whose time was over before its pod ran; counts as an attempt."""
-    detail = ": ".join(part for part in (found.reason, found.message[:DETAIL_LIMIT]) if part)
-    return Outcome(
-        kind=OutcomeKind.FAILED,
-        reason=found.reason or "DeadlineExceeded",
-        message=f"the run's pod did not start within {timeout_s} s" + (f": {detail}" if detail else ""),
-    )

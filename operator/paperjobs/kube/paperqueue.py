@@ -111,6 +111,8 @@ class _Spec(_Part):
     budgets: tuple[str, ...] = ()
     retry: _Retry = _Retry()
     timeout: Duration = Field(600_000, ge=1000, le=DAY_MS)
+    start_timeout: Duration = Field(1_800_000, ge=1000, le=DAY_MS)
+    image_grace: Duration = Field(180_000, ge=1000, le=DAY_MS)
     suspend: bool = False
     history: _History = _History()
     runner: _Runner = _Runner()
@@ -137,7 +139,9 @@ def queue_settings(body: Json, default_image: str, budgets: Mapping[str, Budget]
         attempts=spec.retry.attempts,
         backoff=Backoff(type=backoff.type, delay_ms=backoff.delay, jitter=backoff.jitter) if backoff else None,
         disruptions=spec.retry.disruptions,
-        timeout_s=-(-spec.timeout // 1000),
+        timeout_s=_seconds(spec.timeout),
+        start_timeout_s=_seconds(spec.start_timeout),
+        image_grace_s=_seconds(spec.image_grace),
         suspend=spec.suspend,
         keep_completed=spec.history.completed,
         keep_failed=spec.history.failed,
@@ -158,8 +162,15 @@ def queue_settings(body: Json, default_image: str, budgets: Mapping[str, Budget]
     )
 
 
+def _seconds(milliseconds: int) -> int:
+    """Rounded up: a limit is never shorter than it was set."""
+    return -(-milliseconds // 1000)
+
+
 def served_status(body: Json, status: QueueStatus, now: int) -> dict[str, Any]:
-    """The status of a PaperQueue that is served; `body` is the object as last seen, `now` Unix ms."""
+    """The status of a PaperQueue that is served; `body` is the object as last seen, `now` Unix ms.
+
+    It is not Ready while the cluster refuses its runs: that is for a person to mend."""
     limit, next_start, counts = status.rate_limit, status.next_start_at, status.counts
     return {
         "observedGeneration": body["metadata"].get("generation", 0),
@@ -179,7 +190,7 @@ def served_status(body: Json, status: QueueStatus, now: int) -> dict[str, Any]:
         "reason": status.reason or None,
         "message": status.message or None,
         "conditions": [
-            condition(body, "Ready", holds=True, reason="Served", message="the operator serves this queue", now=now),
+            _ready(body, status, now),
             *_warnings(body, status, now),
         ],
     }
@@ -193,6 +204,12 @@ def _warnings(body: Json, status: QueueStatus, now: int) -> list[dict[str, Any]]
         "runs cannot be watched: stop the BullMQ workers of this queue"
     )
     return [condition(body, "ForeignWorkers", holds=True, reason="JobsHeld", message=message, now=now)]
+
+
+def _ready(body: Json, status: QueueStatus, now: int) -> dict[str, Any]:
+    if status.refused:
+        return condition(body, "Ready", holds=False, reason=status.reason, message=status.message, now=now)
+    return condition(body, "Ready", holds=True, reason="Served", message="the operator serves this queue", now=now)
 
 
 def refused_status(body: Json, reason: str, message: str, now: int) -> dict[str, Any]:

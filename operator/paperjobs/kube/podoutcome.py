@@ -39,6 +39,8 @@ NODE_REASONS: Final = frozenset(
 START_REASONS: Final = frozenset({"StartError", "ContainerCannotRun"})
 """Container reasons when the command could not even be started."""
 
+TIMEOUT_REMEDY: Final = "if runs need longer, raise spec.timeout in their PaperQueue"
+
 DETAIL_LIMIT: Final = 500
 """Characters taken over from Kubernetes' own messages."""
 
@@ -63,6 +65,8 @@ def _done_to_the_pod(pod: Json, ending: Json) -> Outcome | None:
         return _disrupted(pod, "Disrupted", "the run's pod was removed from its node")
     if reason in NODE_REASONS or ending.get("reason") == "ContainerStatusUnknown":
         return _disrupted(pod, reason or "NodeLost", "the run's node turned its pod away or was lost")
+    if reason == "DeadlineExceeded":
+        return _failed(reason, f"the run's node ended it after its queue's timeout ({TIMEOUT_REMEDY})")
     if reason:
         return _failed(reason, f"the run's pod was ended by Kubernetes: {_detail(pod['status'])}")
     return None

@@ -13,14 +13,17 @@ from typing import Final
 
 from paperjobs.errors import ClusterUnavailable
 from paperjobs.kube import names
-from paperjobs.kube.api import JOBS, PODS, Api, Json
-from paperjobs.kube.obstacle import Obstacle, obstacle
+from paperjobs.kube.api import EVENTS, JOBS, PODS, Api, Json
+from paperjobs.kube.obstacle import obstacle
 from paperjobs.kube.runs import read_run, telling
 from paperjobs.kube.watch import Watch
 from paperjobs.model import Run
 
 UNSEEN_SECONDS: Final = 30.0
 """How long a launched run counts without having been seen: a watch is milliseconds behind. Later it was deleted."""
+
+POD_REFUSALS: Final = "involvedObject.kind=Job,reason=FailedCreate"
+"""Finds the events by which the Job controller says that it may not create a pod: nothing else says it."""
 
 METADATA: Final = ("name", "labels", "annotations", "creationTimestamp", "deletionTimestamp")
 JOB_SPEC: Final = ("activeDeadlineSeconds", "suspend")
@@ -60,18 +63,30 @@ class RunCache:
             regained=synced_again,
             resync_seconds=resync_seconds,
         )
+        # Runs can be told and acted on without it: it only adds why a pod is missing.
+        self._refusals = Watch(
+            api,
+            EVENTS,
+            fields=POD_REFUSALS,
+            keep=_keep_event,
+            changed=self._refusal_changed,
+            regained=lambda: None,
+            resync_seconds=resync_seconds,
+        )
+        self._server_time = api.now
         self._runs: dict[str, dict[str, Run]] = defaultdict(dict)
         self._queue_of: dict[str, str] = {}
         self._run_of_pod: dict[str, str] = {}
         self._pods_of_run: dict[str, set[str]] = defaultdict(set)
         self._launched: dict[str, tuple[str, Run, float]] = {}
-        self._obstacles: dict[str, Obstacle] = {}
+        self._faulty_since: dict[str, int] = {}
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._jobs.run(), name="watch jobs")
             tasks.create_task(self._pods.run(), name="watch pods")
+            tasks.create_task(self._refusals.run(), name="watch events")
 
     @property
     def synced(self) -> bool:
@@ -118,8 +133,8 @@ class RunCache:
         if job is None and name in self._launched and name not in self._queue_of:
             return  # Its pod came before it through the other watch.
         self._launched.pop(name, None)
-        self._remember_obstacle(name, pods)
-        run = read_run(job, pods, self._obstacles.get(name))
+        refusal = "" if pods else self._refusal_of(name)
+        run = read_run(job, pods, faulty_since=self._fault(name, pods), pod_refusal=refusal)
         if run is None:
             self._forget(name)
             return
@@ -129,19 +144,26 @@ class RunCache:
             self._runs[queue][name] = run
             self._changed(queue)
 
-    def _remember_obstacle(self, name: str, pods: list[Json]) -> None:
-        """When a deadline has deleted a pod that never ran, nothing else says any more why it did not."""
+    def _fault(self, name: str, pods: list[Json]) -> int | None:
+        """Since when a fault is seen that keeps a pod from starting; a pod does not say it. After a restart of the
+        operator it is counted anew."""
         pod = telling(pods)
-        if pod is None:
-            return
-        found = obstacle(pod)
-        if found is None:
-            self._obstacles.pop(name, None)
-        elif found.reason or name not in self._obstacles:  # a pod that is being ended no longer says it
-            self._obstacles[name] = found
+        found = obstacle(pod) if pod is not None else None
+        if found is None or not found.fault:
+            self._faulty_since.pop(name, None)
+            return None
+        return self._faulty_since.setdefault(name, self._server_time())
+
+    def _refusal_changed(self, event: str) -> None:
+        known = self._refusals.objects.get(event)
+        if known is not None and known["job"] in self._queue_of:
+            self._read(known["job"])
+
+    def _refusal_of(self, name: str) -> str:
+        return next((event["message"] for event in self._refusals.objects.values() if event["job"] == name), "")
 
     def _forget(self, name: str) -> None:
-        self._obstacles.pop(name, None)
+        self._faulty_since.pop(name, None)
         queue = self._queue_of.pop(name, None)
         if queue is not None and self._runs[queue].pop(name, None) is not None:
             self._changed(queue)
@@ -157,6 +179,10 @@ def _keep_job(job: Json) -> Json:
 
 def _keep_pod(pod: Json) -> Json:
     return {"metadata": _some(pod["metadata"], METADATA), "status": _some(pod.get("status") or {}, POD_STATUS)}
+
+
+def _keep_event(event: Json) -> Json:
+    return {"job": event["involvedObject"].get("name", ""), "message": str(event.get("message") or "")}
 
 
 def _some(fields: Json, wanted: tuple[str, ...]) -> Json:

@@ -8,14 +8,15 @@ both end it with SIGTERM, and one of them costs an attempt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from paperjobs.kube import names
-from paperjobs.kube.obstacle import Obstacle, never_started, obstacle
+from paperjobs.kube.obstacle import Obstacle, obstacle
 from paperjobs.kube.podoutcome import holds, pod_outcome, runner_state, terminated
 from paperjobs.kube.timestamps import from_text
-from paperjobs.model import Outcome, OutcomeKind, Run, RunPhase
-from paperjobs.outcome import deadline_exceeded
+from paperjobs.kube.verdict import time_limits, verdict
+from paperjobs.model import HELD_BACK, POD_REFUSED, Outcome, OutcomeKind, Run, RunPhase
 from paperjobs_runner.contract import ExitCode
 
 Json = Mapping[str, Any]
@@ -23,21 +24,27 @@ Json = Mapping[str, Any]
 ENDED_PHASES: Final = ("Succeeded", "Failed")
 
 
-def read_run(job: Json | None, pods: Sequence[Json], remembered: Obstacle | None = None) -> Run | None:
+def read_run(
+    job: Json | None, pods: Sequence[Json], *, faulty_since: int | None = None, pod_refusal: str = ""
+) -> Run | None:
     """The run of one name; None when nothing of it is left that holds a slot or tells an outcome.
 
-    `remembered` is what its pod waited for when it was last seen, unless it has run: a deadline deletes the pod."""
+    `faulty_since` is when the fault was first seen that keeps its pod from starting, `pod_refusal` what the Job
+    controller was told when it tried to create the pod."""
     pod = telling(pods)
     if job is None:
         if pod is None or _ended(pod):
             return None
         return _run(pod, pod["metadata"]["labels"][names.JOB_NAME_LABEL], RunPhase.TERMINATING, pod)
-    phase, outcome = _state(job, pod, remembered)
-    waiting_for = _waiting_for(job, pod) if phase is RunPhase.PENDING else ""
-    return _run(job, job["metadata"]["name"], phase, pod, outcome=outcome, waiting_for=waiting_for)
+    phase, outcome = _state(job, pod)
+    run = _run(job, job["metadata"]["name"], phase, pod, outcome=outcome)
+    if phase is not RunPhase.PENDING:
+        return run
+    waits = _waits_for(job, pod, pod_refusal)
+    return replace(run, waiting_for=waits.reason, waiting_message=waits.message, faulty_since=faulty_since)
 
 
-def _state(job: Json, pod: Json | None, remembered: Obstacle | None) -> tuple[RunPhase, Outcome | None]:
+def _state(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
     still_there = pod is not None and not _ended(pod)
     if holds(job, "Complete"):
         # The pod's end is on its way through the other watch, and with it the result.
@@ -45,13 +52,13 @@ def _state(job: Json, pod: Json | None, remembered: Obstacle | None) -> tuple[Ru
     if still_there and (holds(job, "Failed") or holds(job, "FailureTarget")):
         return RunPhase.TERMINATING, None
     if holds(job, "Failed"):
-        return RunPhase.ENDED, _failure(job, pod, remembered)
+        return RunPhase.ENDED, _failure(job, pod)
     return _undecided(job, pod)
 
 
 def _undecided(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
     """The Job has no verdict yet."""
-    if job["metadata"].get("deletionTimestamp"):
+    if job["metadata"].get("deletionTimestamp") or (verdict(job) and (pod is None or not _ended(pod))):
         return RunPhase.TERMINATING, None
     if pod is None:
         return (RunPhase.TERMINATING if _had_a_pod(job) else RunPhase.PENDING), None
@@ -76,21 +83,29 @@ def _success(pod: Json | None) -> Outcome:
     return Outcome(kind=OutcomeKind.COMPLETED, reason="Completed")
 
 
-def _failure(job: Json, pod: Json | None, remembered: Obstacle | None) -> Outcome:
+def _failure(job: Json, pod: Json | None) -> Outcome:
     if pod is not None and _succeeded(pod):
         return pod_outcome(pod)
     failed = next(known for known in job["status"]["conditions"] if known["type"] == "Failed")
     if failed.get("reason") == "DeadlineExceeded":
-        seconds = job["spec"].get("activeDeadlineSeconds", 0)
-        if remembered is None or (pod is not None and obstacle(pod) is None):
-            return deadline_exceeded(seconds)
-        return never_started(seconds, remembered)
+        return verdict(job) or _last_resort(job)
     if pod is not None:
         return pod_outcome(pod)
     return Outcome(
         kind=OutcomeKind.DISRUPTED,
         reason="PodVanished",
         message="the run's pod is gone and left no trace: deleted by hand, or its node was lost",
+    )
+
+
+def _last_resort(job: Json) -> Outcome:
+    """No operator was there to end the run in time, so nobody knows which of its limits was over."""
+    seconds = job["spec"].get("activeDeadlineSeconds", 0)
+    return Outcome(
+        kind=OutcomeKind.FAILED,
+        reason="DeadlineExceeded",
+        message=f"the run was ended {seconds} s after its launch, the time in which it should have started and ended; "
+        "if it needs longer, raise spec.startTimeout or spec.timeout in its PaperQueue",
     )
 
 
@@ -103,11 +118,12 @@ def _had_a_pod(job: Json) -> bool:
     )
 
 
-def _waiting_for(job: Json, pod: Json | None) -> str:
-    if pod is None:
-        return "Suspended" if job["spec"].get("suspend") else ""
-    found = obstacle(pod)
-    return found.reason if found is not None else ""
+def _waits_for(job: Json, pod: Json | None, pod_refusal: str) -> Obstacle:
+    if pod is not None:
+        return obstacle(pod) or Obstacle()
+    if job["spec"].get("suspend"):
+        return Obstacle(reason=HELD_BACK)
+    return Obstacle(reason=POD_REFUSED, message=pod_refusal) if pod_refusal else Obstacle()
 
 
 def telling(pods: Sequence[Json]) -> Json | None:
@@ -129,9 +145,7 @@ def _succeeded(pod: Json) -> bool:
     return ending is not None and ending.get("exitCode") == ExitCode.DONE
 
 
-def _run(
-    source: Json, name: str, phase: RunPhase, pod: Json | None, *, outcome: Outcome | None = None, waiting_for: str = ""
-) -> Run:
+def _run(source: Json, name: str, phase: RunPhase, pod: Json | None, *, outcome: Outcome | None = None) -> Run:
     metadata = source["metadata"]
     annotations = metadata.get("annotations") or {}
     started_at, ended_at = _times(pod)
@@ -148,7 +162,7 @@ def _run(
         created_at=from_text(metadata.get("creationTimestamp")) or 0,
         started_at=started_at,
         ended_at=ended_at if phase is RunPhase.ENDED else None,
-        waiting_for=waiting_for,
+        limits=time_limits(source),
     )
 
 

@@ -37,6 +37,7 @@ class Watch:
         resource: Resource,
         *,
         selector: str = "",
+        fields: str = "",
         keep: Callable[[Json], Json],
         changed: Callable[[str], None],
         regained: Callable[[], None],
@@ -50,6 +51,7 @@ class Watch:
         self._api = api
         self._resource = resource
         self._selector = selector
+        self._fields = fields
         self._keep = keep
         self._changed = changed
         self._regained = regained
@@ -87,7 +89,7 @@ class Watch:
     async def _list(self) -> None:
         found: dict[str, Json] = {}
         version = ""
-        async for page in self._api.pages(self._resource, self._selector):
+        async for page in self._api.pages(self._resource, self._selector, self._fields):
             found.update((item["metadata"]["name"], self._keep(item)) for item in page["items"])
             version = page["metadata"]["resourceVersion"]
         previous, self.objects = self.objects, found
@@ -99,7 +101,7 @@ class Watch:
     async def _follow(self) -> None:
         seconds = max(1, min(WATCH_SECONDS, int(self._resync_at - _now())))
         async with self._api.watch(
-            self._resource, selector=self._selector, version=self._version, seconds=seconds
+            self._resource, selector=self._selector, fields=self._fields, version=self._version, seconds=seconds
         ) as events:
             self._in_sync()
             async for event in events:

@@ -23,7 +23,7 @@ from paperjobs.errors import ClusterUnavailable, LaunchRefused, PaperJobsError
 from paperjobs.local.leash import leashed
 from paperjobs.local.records import Ending, RunRecord, RunRecords
 from paperjobs.local.statedir import StateDir
-from paperjobs.model import BudgetUse, Job, JobStatus, PaperJobView, QueueSettings, QueueStatus, Run
+from paperjobs.model import BudgetUse, Job, JobStatus, Outcome, PaperJobView, QueueSettings, QueueStatus, Run
 from paperjobs_runner import contract
 from paperjobs_runner.contract import Assignment
 
@@ -121,6 +121,10 @@ class LocalCluster:
                     _signal_group(live.process, signal.SIGKILL)
             raise
 
+    def now(self) -> int:
+        """This machine's clock."""
+        return _now_ms()
+
     def runs(self, queue: QueueSettings) -> Sequence[Run]:
         """Every run of the queue."""
         live = [
@@ -130,6 +134,9 @@ class LocalCluster:
         ]
         ended = [record.as_run(terminating=False) for record in self._ended.values() if record.queue == queue.key]
         return [*live, *ended]
+
+    async def rehearse(self, queue: QueueSettings) -> None:
+        """Nothing: what a process may not do shows when it starts."""
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         """Start a process for a claimed job, ClusterUnavailable when the machine cannot just now, or
@@ -170,6 +177,9 @@ class LocalCluster:
     async def run_exists(self, queue: QueueSettings, name: str) -> bool:
         """Whether the run is known here: nothing else starts runs on a laptop."""
         return name in self._live or name in self._ended
+
+    async def give_up(self, queue: QueueSettings, name: str, outcome: Outcome) -> None:
+        """Nothing: a process's parent keeps its time limit, so no run says that it has one."""
 
     async def remove(self, queue: QueueSettings, name: str) -> None:
         """Forget an ended run; ask a live one to leave, and forget it when it is gone."""

@@ -17,8 +17,9 @@ from paperjobs.model.job import (
     paperjob_name,
     run_name,
 )
-from paperjobs.model.run import Outcome, OutcomeKind, Run, RunPhase
+from paperjobs.model.run import HELD_BACK, POD_REFUSED, Outcome, OutcomeKind, Run, RunPhase, TimeLimits
 from paperjobs.model.settings import (
+    LAST_RESORT_S,
     RELOCK_MARGIN_MS,
     TERMINATION_GRACE_S,
     Backoff,
@@ -31,6 +32,9 @@ from paperjobs.model.status import JobPhase, JobState, JobStatus, PaperJobView, 
 from paperjobs_runner.contract import Budget
 
 __all__ = [
+    "HELD_BACK",
+    "LAST_RESORT_S",
+    "POD_REFUSED",
     "RELOCK_MARGIN_MS",
     "TERMINATION_GRACE_S",
     "ActiveJob",
@@ -55,6 +59,7 @@ __all__ = [
     "Run",
     "RunPhase",
     "RunnerTemplate",
+    "TimeLimits",
     "WindowFull",
     "paperjob_name",
     "run_name",

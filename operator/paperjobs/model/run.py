@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class RunPhase(StrEnum):
@@ -46,6 +46,25 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TimeLimits:
+    """How long a run may take, in seconds. Set when it is launched: edits of its queue touch no run that exists."""
+
+    start_s: int
+    """From its creation until its pod runs."""
+    fault_s: int
+    """How long a fault may keep its pod from starting: an image that cannot be pulled, a Secret that is missing."""
+    run_s: int
+    """From its pod's start to its end."""
+
+
+POD_REFUSED: Final = "FailedCreate"
+"""What a run waits for whose Job was accepted and whose pod was not: a quota or policy on pods."""
+
+HELD_BACK: Final = "Suspended"
+"""What a run waits for whose Job somebody suspended (Kueue, or by hand): no time limit counts meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A run as the cluster shows it: one Kubernetes Job with its pod, or one local process."""
 
@@ -59,10 +78,17 @@ class Run:
     outcome: Outcome | None = None
     """Set when the phase is ENDED."""
     created_at: int = 0
+    """This and the other times are on the cluster's clock (`Cluster.now`)."""
     started_at: int | None = None
     ended_at: int | None = None
     waiting_for: str = ""
     """Why a pending run does not start: ImagePullBackOff, Unschedulable …"""
+    waiting_message: str = ""
+    """The same in the cluster's own words."""
+    faulty_since: int | None = None
+    """Since when a fault keeps it from starting; None while it only waits for its turn, a node, or its image."""
+    limits: TimeLimits | None = None
+    """None where the engine need not keep them: on a laptop, the parent of the run's process does."""
 
     @property
     def live(self) -> bool:

@@ -8,10 +8,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 from paperjobs.model.naming import dns_slug
+from paperjobs.model.run import TimeLimits
 from paperjobs_runner.contract import Budget, digest
 
+LAST_RESORT_S: Final = 300
+"""How much longer than its own time limits a run may exist when no operator is there to end it."""
+
 RELOCK_MARGIN_MS: Final = 120_000
-"""How much longer than its run a claim's lock lives: image pulls are inside the deadline, pod deletion is not."""
+"""How much longer than its run a claim's lock lives: the deletion of its pod is not inside its time limits."""
 
 TERMINATION_GRACE_S: Final = 30
 """Grace that a run's own clean-up gets between its deadline and its pod's end (terminationGracePeriodSeconds)."""
@@ -77,7 +81,11 @@ class QueueSettings:
     disruptions: int = 10
     """Disruptions of one attempt that cost nothing; the next one counts as a failure."""
     timeout_s: int = 600
-    """A run is killed this long after its Job was created (activeDeadlineSeconds)."""
+    """A run is ended this long after its pod began to run."""
+    start_timeout_s: int = 1800
+    """A run is ended when its pod does not run this long after its Job was created; it holds its slot until then."""
+    image_grace_s: int = 180
+    """A run is ended when a fault (its image, its configuration) has kept its pod from starting for this long."""
     suspend: bool = False
     keep_completed: int = 100
     keep_failed: int = 200
@@ -90,6 +98,16 @@ class QueueSettings:
         return f"{dns_slug(self.queue)}-{digest(self.prefix, self.queue)}"
 
     @property
+    def time_limits(self) -> TimeLimits:
+        """Those of a run that is launched now."""
+        return TimeLimits(start_s=self.start_timeout_s, fault_s=self.image_grace_s, run_s=self.timeout_s)
+
+    @property
+    def longest_run_s(self) -> int:
+        """How long a run may exist whatever happens."""
+        return self.start_timeout_s + self.timeout_s + LAST_RESORT_S
+
+    @property
     def lock_ms(self) -> int:
         """How long a claim's lock lives: longer than any run, so that nothing needs to renew it."""
-        return self.timeout_s * 1000 + RELOCK_MARGIN_MS
+        return self.longest_run_s * 1000 + RELOCK_MARGIN_MS

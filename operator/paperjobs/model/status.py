@@ -88,3 +88,5 @@ class QueueStatus:
     message: str = ""
     foreign: int = 0
     """Active jobs held by BullMQ workers that are not PaperJobs."""
+    refused: bool = False
+    """The cluster refuses this queue's runs; `reason` and `message` say why."""

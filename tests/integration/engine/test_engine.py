@@ -198,13 +198,29 @@ async def test_while_the_cluster_cannot_be_asked_nothing_is_claimed_and_recovery
     await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched after recovery")
 
 
-async def test_a_refused_launch_returns_the_job_without_an_attempt_and_holds_the_queue(
-    bench: Bench, redis_client: redis.asyncio.Redis
-) -> None:
+async def test_a_queue_whose_runs_are_refused_claims_nothing(bench: Bench, redis_client: redis.asyncio.Redis) -> None:
     bench.cluster.refusal = "exceeded quota: pods=10"
     bench.start()
     (job_id,) = await _add(bench, 1)
-    await bench.until(lambda: bool(bench.log.statuses) and bench.log.statuses[-1].reason == "Held", "the queue is held")
+    await bench.until(lambda: bool(bench.log.statuses), "a tick is made")
+    await asyncio.sleep(0.3)
+    status = bench.log.statuses[-1]
+    assert (status.reason, status.message, status.refused) == ("LaunchRefused", "exceeded quota: pods=10", True)
+    assert await redis_client.hget(f"bull:papers:{job_id}", "ats") is None
+    assert bench.cluster.rehearsals == 1
+
+
+async def test_a_refused_launch_returns_the_job_once_without_an_attempt(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.cluster.refusal, bench.cluster.refuses_only_launches = "exceeded quota: pods=10", True
+    bench.start()
+    (job_id,) = await _add(bench, 1)
+    await bench.until(
+        lambda: bool(bench.log.statuses) and bench.log.statuses[-1].reason == "LaunchRefused", "the queue waits"
+    )
+    await asyncio.sleep(0.3)
+    assert await redis_client.hget(f"bull:papers:{job_id}", "ats") == "1", "claimed once"
     assert await redis_client.llen("bull:papers:wait") == 1
     assert (await redis_client.hget(f"bull:papers:{job_id}", "atm")) in (None, "0")
 

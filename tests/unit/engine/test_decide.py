@@ -11,6 +11,7 @@ from paperjobs.engine.decide import (
     Admit,
     Finish,
     Launch,
+    Overdue,
     Record,
     Relock,
     Remove,
@@ -21,10 +22,12 @@ from paperjobs.engine.decide import (
     Wait,
     decide_admission,
     decide_settle,
+    next_limit,
     next_wake,
     occupied_slots,
 )
 from paperjobs.model import (
+    POD_REFUSED,
     ActiveJob,
     BudgetUse,
     Claim,
@@ -37,6 +40,7 @@ from paperjobs.model import (
     RateLimit,
     Run,
     RunPhase,
+    TimeLimits,
     run_name,
 )
 
@@ -201,3 +205,24 @@ def test_jobs_that_a_dead_worker_left_are_returned_after_our_own_locks_are_back(
 def test_a_launch_whose_record_was_lost_is_recorded_before_its_run_can_vanish() -> None:
     unrecorded = replace(JOB, launched=False)
     assert decide_settle(_snapshot(RUN, active=(unrecorded,))) == [Record(job=unrecorded)]
+
+
+LIMITED = replace(RUN, created_at=500_000, started_at=500_000, limits=TimeLimits(start_s=60, fault_s=5, run_s=10))
+
+
+def test_a_run_is_ended_when_its_time_is_over_on_the_cluster_s_own_clock() -> None:
+    snapshot = replace(_snapshot(LIMITED, active=(JOB,)), cluster_now=514_999)
+    assert decide_settle(snapshot) == []
+    assert next_limit(snapshot) == STATE.now + 1, "told on Redis' clock, which is half a million ms ahead"
+    [overdue] = decide_settle(replace(snapshot, cluster_now=515_000))
+    assert isinstance(overdue, Overdue)
+    assert (overdue.run, overdue.outcome.reason) == (LIMITED, "DeadlineExceeded")
+    assert next_limit(replace(snapshot, cluster_now=515_000)) is None, "an instant that has passed wakes nobody"
+
+
+def test_while_a_pod_is_refused_nothing_more_is_claimed() -> None:
+    refused = replace(RUN, phase=RunPhase.PENDING, waiting_for=POD_REFUSED, waiting_message="exceeded quota")
+    admission = decide_admission(_snapshot(refused, active=(JOB,)), 1)
+    assert isinstance(admission, Wait)
+    assert (admission.reason, admission.until) == (POD_REFUSED, None)
+    assert "exceeded quota" in admission.message

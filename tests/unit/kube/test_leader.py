@@ -72,7 +72,7 @@ async def test_a_paperqueue_deleted_while_nobody_could_see_is_missed_when_sight_
 ) -> None:
     await kube.put(PAPERQUEUE, {"metadata": {"name": "a"}, "spec": {"queue": "q", "pipeline": "p"}})
     await until(lambda: engine.queues == ["a"])
-    await until(lambda: kube.watching == 2)
+    await until(lambda: kube.watching == 3)
     kube.answer = (503, {"message": "away"})
     await kube.cut()
     await until(lambda: kube.watching == 0)

@@ -39,12 +39,14 @@ def test_every_field_reaches_the_settings() -> None:
     assert (queue.budgets, queue.suspend) == ((ARXIV,), True)
     assert (queue.keep_completed, queue.keep_failed) == (7, 8)
     assert queue.timeout_s == 91, "a timeout is rounded up, never down"
+    assert (queue.start_timeout_s, queue.image_grace_s) == (1201, 45)
 
 
 def test_what_is_not_set_has_the_models_defaults() -> None:
     queue = queue_settings(given("plain.yaml"), "default:1")
     reference = QueueSettings(name="q", queue="q", pipeline="p", concurrency=1)
-    for field in ("prefix", "concurrency", "rate_limit", "budgets", "attempts", "backoff", "timeout_s", "suspend"):
+    limits = ("timeout_s", "start_timeout_s", "image_grace_s")
+    for field in ("prefix", "concurrency", "rate_limit", "budgets", "attempts", "backoff", "suspend", *limits):
         assert getattr(queue, field) == getattr(reference, field), field
     assert (queue.keep_completed, queue.keep_failed) == (reference.keep_completed, reference.keep_failed)
     assert queue.template.image == "default:1"

@@ -110,7 +110,7 @@ async def test_a_launched_run_that_is_never_seen_is_forgotten(api: Api, monkeypa
 
 async def test_nothing_is_known_while_one_of_the_watches_is_blind(kube: FakeKube, api: Api) -> None:
     async with caching(api) as (cache, _):
-        await until(lambda: kube.watching == 2)
+        await until(lambda: kube.watching == 3)
         kube.answer = (503, {"message": "away"})
         await kube.cut()
         await until(lambda: not cache.synced)
@@ -121,31 +121,49 @@ async def test_nothing_is_known_while_one_of_the_watches_is_blind(kube: FakeKube
         assert cache.runs("q") == []
 
 
-def waiting(*, deleted: bool = False) -> dict[str, Any]:
-    state = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+def waiting(reason: str) -> dict[str, Any]:
     body = pod("Pending")
-    body["status"]["containerStatuses"] = [{"name": "runner", "state": state}]
-    if deleted:
-        body["metadata"]["deletionTimestamp"] = "2026-11-23T18:10:00Z"
-        body["status"]["containerStatuses"] = []
+    body["status"]["containerStatuses"] = [{"name": "runner", "state": {"waiting": {"reason": reason}}}]
     return body
 
 
-async def test_a_deadline_says_what_the_pod_waited_for_although_it_is_gone(kube: FakeKube, api: Api) -> None:
+async def test_a_fault_is_as_old_as_when_it_was_first_seen_whatever_it_is_called_meanwhile(
+    kube: FakeKube, api: Api
+) -> None:
     async with caching(api) as (cache, _):
         await kube.put(JOB, job())
-        await kube.put(POD, waiting())
-        await until(lambda: [run.waiting_for for run in cache.runs("q")] == ["ImagePullBackOff"])
-        await kube.put(POD, waiting(deleted=True))
-        await until(lambda: phases(cache) == ["Terminating"])
-        await kube.remove(POD)
-        failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
-        spec = {"activeDeadlineSeconds": 600}
-        await kube.put(JOB, {**job(), "spec": spec, "status": {"failed": 1, "conditions": [failed]}})
-        await until(lambda: phases(cache) == ["Ended"])
-        [run] = cache.runs("q")
-        assert run.outcome is not None
-        assert run.outcome.reason == "ImagePullBackOff"
-        assert (
-            run.outcome.message == "the run's pod did not start within 600 s: ImagePullBackOff: Back-off pulling image"
-        )
+        await kube.put(POD, waiting("ContainerCreating"))
+        await until(lambda: phases(cache) == ["Pending"])
+        assert cache.runs("q")[0].faulty_since is None
+        await kube.put(POD, waiting("ErrImagePull"))
+        await until(lambda: cache.runs("q")[0].faulty_since is not None)
+        first_seen = cache.runs("q")[0].faulty_since
+        await asyncio.sleep(0.05)
+        await kube.put(POD, waiting("ImagePullBackOff"))
+        await until(lambda: cache.runs("q")[0].waiting_for == "ImagePullBackOff")
+        assert cache.runs("q")[0].faulty_since == first_seen
+        await kube.put(POD, waiting("ContainerCreating"))
+        await until(lambda: cache.runs("q")[0].faulty_since is None)
+
+
+EVENT = "/api/v1/namespaces/test/events/q-1.17c"
+
+
+async def test_a_run_without_a_pod_says_why_the_job_controller_may_not_create_one(kube: FakeKube, api: Api) -> None:
+    async with caching(api) as (cache, told):
+        await kube.put(JOB, job())
+        await until(lambda: phases(cache) == ["Pending"])
+        event = {"metadata": {"name": "q-1.17c"}, "involvedObject": {"name": "q-1"}, "message": "exceeded quota"}
+        await kube.put(EVENT, event)
+        await until(lambda: cache.runs("q")[0].waiting_for == "FailedCreate")
+        assert cache.runs("q")[0].waiting_message == "exceeded quota"
+        assert told[-1] == "q"
+        await kube.put(POD, pod("Pending"))
+        await until(lambda: cache.runs("q")[0].waiting_for == "")
+
+
+async def test_runs_can_be_acted_on_while_events_cannot_be_seen(kube: FakeKube, api: Api) -> None:
+    kube.forbidden = "/events"
+    async with caching(api) as (cache, _):
+        await kube.put(JOB, job())
+        await until(lambda: phases(cache) == ["Pending"])

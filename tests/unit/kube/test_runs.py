@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from paperjobs.kube.obstacle import Obstacle
 from paperjobs.kube.runs import read_run
-from paperjobs.model import OutcomeKind, Run, RunPhase
+from paperjobs.model import POD_REFUSED, Outcome, OutcomeKind, Run, RunPhase, TimeLimits
 
 Json = dict[str, Any]
 
@@ -242,31 +241,52 @@ def test_a_deadline_is_a_failure_although_the_pod_ended_as_a_disruption_would(po
     assert "600 s" in outcome.message
 
 
-UNSCHEDULABLE = Obstacle(reason="Unschedulable", message="0/3 nodes are available")
+GIVEN = '{"kind": "failed", "reason": "ImagePullBackOff", "message": "no"}'
+VERDICT = {"annotations": {**ANNOTATIONS, "paperjobs.dev/verdict": GIVEN}}
 NEVER_RAN = pod("Failed", {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}, metadata=DELETED)
 
 
-@pytest.mark.parametrize(
-    ("remembered", "pods", "reason", "message"),
-    [
-        # The pod is gone, or was ended before its container ever ran.
-        (UNSCHEDULABLE, [], "Unschedulable", "did not start within 600 s: Unschedulable: 0/3 nodes are available"),
-        (UNSCHEDULABLE, [NEVER_RAN], "Unschedulable", "did not start within 600 s: Unschedulable"),
-        # It never said why.
-        (Obstacle(), [], "DeadlineExceeded", "did not start within 600 s"),
-        # It ran.
-        (None, [], "DeadlineExceeded", "ended after 600 s"),
-        (Obstacle(), [ended(143, metadata=DELETED)], "DeadlineExceeded", "ended after 600 s"),
-    ],
-)
-def test_a_deadline_of_a_pod_that_never_ran_says_why(
-    remembered: Obstacle | None, pods: list[Json], reason: str, message: str
-) -> None:
-    run = read_run(job(*DEADLINE), pods, remembered)
+@pytest.mark.parametrize("pods", [[], [NEVER_RAN], [ended(143, metadata=DELETED)]])
+def test_a_run_that_the_operator_ended_has_the_outcome_that_it_was_given(pods: list[Json]) -> None:
+    outcome = read(job(*DEADLINE, metadata=VERDICT), *pods).outcome
+    assert outcome == Outcome(kind=OutcomeKind.FAILED, reason="ImagePullBackOff", message="no")
+
+
+@pytest.mark.parametrize("pods", [[], [waiting("ImagePullBackOff")], [running()], [ended(143, metadata=DELETED)]])
+def test_a_run_that_the_operator_ended_is_terminating_until_its_job_says_so(pods: list[Json]) -> None:
+    assert read(job(active=1, metadata=VERDICT), *pods).phase is RunPhase.TERMINATING
+
+
+def test_a_run_that_succeeded_while_the_operator_ended_it_is_complete() -> None:
+    outcome = read(job(*DEADLINE, metadata=VERDICT), ended(0, message=report(result={"n": 1}))).outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.result) == (OutcomeKind.COMPLETED, {"n": 1})
+
+
+def test_a_node_s_own_deadline_names_the_limit_and_how_to_raise_it() -> None:
+    outcome = read(job(), pod("Failed", None, reason="DeadlineExceeded", message="Pod was active too long")).outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "DeadlineExceeded")
+    assert "raise spec.timeout" in outcome.message
+
+
+def test_a_run_carries_the_time_limits_of_its_launch() -> None:
+    limited = job(metadata={"annotations": {"paperjobs.dev/time-limits": "start=1800s fault=180s run=600s"}})
+    assert read(limited).limits == TimeLimits(start_s=1800, fault_s=180, run_s=600)
+    assert read(job(metadata={"annotations": {"paperjobs.dev/time-limits": "soon"}})).limits is None
+
+
+def test_a_fault_that_keeps_a_pod_from_starting_is_told_with_its_age_and_the_node_s_words() -> None:
+    run = read_run(job(active=1), [waiting("ErrImagePull")], faulty_since=7)
     assert run is not None
-    assert run.outcome is not None
-    assert (run.outcome.kind, run.outcome.reason) == (OutcomeKind.FAILED, reason)
-    assert message in run.outcome.message
+    assert (run.waiting_for, run.waiting_message, run.faulty_since) == ("ErrImagePull", "…", 7)
+
+
+def test_a_job_that_may_not_create_its_pod_says_so() -> None:
+    run = read_run(job(), [], pod_refusal="exceeded quota: pods=0")
+    assert run is not None
+    assert (run.phase, run.waiting_for) == (RunPhase.PENDING, POD_REFUSED)
+    assert run.waiting_message == "exceeded quota: pods=0"
 
 
 def test_a_run_that_stored_its_result_just_before_the_deadline_is_complete() -> None:

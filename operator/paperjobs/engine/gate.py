@@ -1,0 +1,93 @@
+"""Whether the cluster takes runs of one queue. While it does not, the queue claims nothing: a job that is claimed and
+given back again and again would wander through its queue, and each time use up a start.
+
+The cluster is asked by a rehearsal, once for each runner template, and after a refusal again and again at growing
+intervals. A rehearsal that passes opens the gate, but only a real launch makes the intervals short again: what no
+rehearsal finds would otherwise be tried every few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from paperjobs.engine.decide import Wait
+from paperjobs.errors import LaunchRefused
+from paperjobs.model import QueueSettings
+from paperjobs.ports import Cluster
+
+FIRST_PAUSE_S: Final = 5.0
+LAST_PAUSE_S: Final = 60.0
+"""Between two questions after a refusal, doubling from the first to the last: a person has to mend something."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Gate:
+    """What the cluster said last of one queue's runs."""
+
+    cluster: Cluster
+    clock: Callable[[], float] = time.monotonic
+    _asked_about: QueueSettings | None = field(default=None, init=False)
+    _refusal: str | None = field(default=None, init=False)
+    _ask_again_at: float = field(default=0.0, init=False)
+    _pause: float = field(default=FIRST_PAUSE_S, init=False)
+
+    async def ask(self, settings: QueueSettings) -> None:
+        """Rehearse a launch if that is due. Raises ClusterUnavailable: then nothing is known."""
+        template = _template(settings)
+        if template == self._asked_about and (self._refusal is None or self.clock() < self._ask_again_at):
+            return
+        if template != self._asked_about:
+            self._pause = FIRST_PAUSE_S
+        try:
+            await self.cluster.rehearse(settings)
+        except LaunchRefused as refused:
+            self._close(settings, str(refused))
+        else:
+            self._open(settings)
+        self._asked_about = template
+
+    def refused(self, settings: QueueSettings, message: str) -> None:
+        """A real launch was refused. Of several side by side, the first one counts."""
+        if self._refusal is None:
+            self._close(settings, message)
+
+    def launched(self) -> None:
+        """A real launch was accepted."""
+        self._pause = FIRST_PAUSE_S
+
+    def wait(self, now: int) -> Wait | None:
+        """Why nothing may be claimed at `now` (ms, Redis' clock), or None."""
+        if self._refusal is None:
+            return None
+        left = max(0, round((self._ask_again_at - self.clock()) * 1000))
+        return Wait(reason="LaunchRefused", message=self._refusal, until=now + left)
+
+    def _close(self, settings: QueueSettings, message: str) -> None:
+        if message != self._refusal:
+            log.error(
+                "The cluster refuses to launch runs of this queue, nothing is claimed: %s",
+                message,
+                extra={"action": "launch_refused", "queue": settings.queue},
+            )
+        self._refusal = message
+        self._ask_again_at = self.clock() + self._pause
+        self._pause = min(self._pause * 2, LAST_PAUSE_S)
+
+    def _open(self, settings: QueueSettings) -> None:
+        if self._refusal is not None:
+            log.info(
+                "The cluster accepts runs of this queue again",
+                extra={"action": "launch_accepted", "queue": settings.queue},
+            )
+        self._refusal = None
+
+
+def _template(settings: QueueSettings) -> QueueSettings:
+    """The settings as far as a run's objects are made from them: an edited limit needs no rehearsal."""
+    return replace(settings, concurrency=0, rate_limit=None, budgets=(), attempts=1, backoff=None, suspend=False)
