@@ -9,7 +9,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from paperjobs.errors import NoLongerLeading, RedisRefused, RedisUnavailable
 from paperjobs.settings import RedisSettings
@@ -21,13 +22,28 @@ BLOCK_S: Final = 25
 """How long one blocking wait lasts: shorter than the idle time-outs of load balancers and ElastiCache."""
 
 
+class _Client(Redis):
+    """A client that starts afresh when its server goes away or turns into a replica.
+
+    After a failover the old primary may keep its connections and answer READONLY for ever: only a new connection finds
+    where the host name leads now. And of a restarted server each idle connection would fail once more.
+    """
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except (RedisConnectionError, ReadOnlyError):
+            await self.connection_pool.disconnect(inuse_connections=False)
+            raise
+
+
 def open_client(settings: RedisSettings) -> Redis:
     """A client that never repeats a command by itself: a repeated claim would be a second start.
 
     It has no time-out of its own (`ask` has): redis-py's goes through asyncio.wait_for, which in Python 3.11 loses a
     cancellation that comes together with its end, and the loop could not be stopped.
     """
-    return Redis(
+    return _Client(
         **settings.connection(),
         decode_responses=True,
         encoding_errors="surrogateescape",

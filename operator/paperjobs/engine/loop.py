@@ -29,11 +29,11 @@ from paperjobs.engine.decide import (
 from paperjobs.engine.gate import Gate
 from paperjobs.engine.launch import Launcher
 from paperjobs.engine.observer import EngineObserver
-from paperjobs.engine.report import queue_status
+from paperjobs.engine.report import outage_status, queue_status, unseen_status
 from paperjobs.engine.reporter import Reporter
 from paperjobs.engine.restore import lost_starts
 from paperjobs.engine.settle import Settler
-from paperjobs.errors import PaperJobsError
+from paperjobs.errors import PaperJobsError, RedisUnavailable
 from paperjobs.model import QueueSettings
 from paperjobs.ports import Cluster, JobQueue
 
@@ -54,9 +54,14 @@ MIRROR_AGAIN_S: Final = 5.0
 
 FIRST_BACKOFF_S: Final = 0.5
 LAST_BACKOFF_S: Final = 10.0
-"""Pauses after failed ticks, doubling from the first to the last."""
+"""Pauses after failures, doubling from the first to the last."""
 
 log = logging.getLogger(__name__)
+
+
+def backoff_s(failures: int) -> float:
+    """The pause after so many failures in a row, at least one."""
+    return min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10))
 
 
 class QueueLoop:
@@ -79,6 +84,7 @@ class QueueLoop:
         self._admitter = Admitter(queue=queue, launcher=launcher)
         self._reporter = Reporter(queue=queue, cluster=cluster)
         self._draining = False
+        self._status = unseen_status(settings)
         self._mirrored: object = None
         self._mirrored_at = 0.0
         self._storage_problem = ""
@@ -114,7 +120,8 @@ class QueueLoop:
                 except Exception as error:
                     failures += 1
                     self._tick_failed(error, first=failures == 1)
-                    await asyncio.sleep(min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(failures - 1, 10)))
+                    await self._show_outage(error)
+                    await asyncio.sleep(backoff_s(failures))
                     continue
                 if failures:
                     log.info(
@@ -163,6 +170,7 @@ class QueueLoop:
         occupied = occupied_slots(snapshot)
         status = queue_status(snapshot, occupied, wait)
         pending = await self._reporter.report(snapshot, status, wait)
+        self._status = status
         self._observer.ticked(settings, status, time.monotonic() - started)
 
         if wait is not None and wait.reason in ("Idle", "Paused"):
@@ -214,22 +222,38 @@ class QueueLoop:
 
     async def _watch_for_work(self) -> None:
         """Wake the loop when work arrives, but only while it could start some: a full queue costs nothing."""
+        failures = 0
         while True:
             await self._hungry.wait()
             try:
                 await self._queue.wait_for_work()
-            except PaperJobsError:
-                # The loop's own tick meets the same fault and tells of it.
-                await asyncio.sleep(FIRST_BACKOFF_S)
-            except Exception:
-                log.exception(
-                    "Waiting for work failed, the queue is looked at every %d s until it works",
-                    round(LAST_BACKOFF_S),
-                    extra={"action": "wait_failed", "queue": self._settings.queue},
-                )
-                await asyncio.sleep(LAST_BACKOFF_S)
+                failures = 0
+            except Exception as error:
+                failures += 1
+                self._wait_failed(error, failures)
+                await asyncio.sleep(backoff_s(failures))
             self._hungry.clear()
             self._wake.set()
+
+    def _wait_failed(self, error: Exception, failures: int) -> None:
+        """A fault that ticks meet too is told by them. If a tick has worked since the first failure, this one is not:
+        a Redis that answers reads and refuses writes."""
+        expected = isinstance(error, PaperJobsError)
+        if not expected or failures == 2:
+            log.log(
+                logging.WARNING if expected else logging.ERROR,
+                "Waiting for work fails, the queue is looked at every %d s until it works: %s",
+                round(LAST_BACKOFF_S),
+                f"{type(error).__name__}: {error}",
+                exc_info=None if expected else error,
+                extra={"action": "wait_failed", "queue": self._settings.queue},
+            )
+
+    async def _show_outage(self, error: Exception) -> None:
+        """What people look at says why nothing starts; without Redis no tick comes that far."""
+        if isinstance(error, RedisUnavailable):
+            with contextlib.suppress(PaperJobsError):
+                await self._cluster.show_queue(self._settings, outage_status(self._status, error))
 
     def _tick_failed(self, error: Exception, *, first: bool) -> None:
         self._observer.tick_failed(self._settings, error)

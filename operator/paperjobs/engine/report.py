@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from paperjobs.engine.decide import Snapshot, Wait
+from paperjobs.errors import RedisUnavailable
 from paperjobs.model import (
     POD_REFUSED,
     ActiveJob,
+    Counts,
     JobPhase,
     JobState,
     JobStatus,
@@ -187,6 +189,22 @@ def queue_status(snapshot: Snapshot, occupied: int, wait: Wait | None) -> QueueS
         refused=wait is not None and wait.reason in REFUSALS,
         foreign=sum(not job.ours for job in state.active),
     )
+
+
+def unseen_status(settings: QueueSettings) -> QueueStatus:
+    """The status of a queue that was never read yet."""
+    return QueueStatus(
+        counts=Counts(),
+        live=0,
+        concurrency=settings.concurrency,
+        window_used=0,
+        rate_limit=settings.rate_limit,
+    )
+
+
+def outage_status(last: QueueStatus, error: RedisUnavailable) -> QueueStatus:
+    """While Redis cannot be asked: what was seen last, and why nothing starts."""
+    return replace(last, reason="RedisUnavailable", message=str(error), next_start_at=None)
 
 
 def show_progress(progress: str | None) -> str | None:
