@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Another project's environment must not take the place of this one's.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup demo test test-unit test-integration test-cluster test-promises test-e2e bench control-plane check format clean
+.PHONY: help setup demo test test-unit test-integration test-cluster test-promises test-e2e bench chaos control-plane check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-e2e: setup ## Run the demo as a test
 
 bench: setup control-plane ## Measure speed and cost, each figure beside a baseline (BENCH_ARGS="idle --json FILE")
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH_ARGS)
+
+chaos: setup control-plane ## Kill the operator hundreds of times, and worse, and judge (CHAOS_ARGS="--seed N --kills 300")
+	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS_ARGS)
 
 control-plane: setup ## Build etcd, kube-apiserver, kube-controller-manager, kubectl and helm, once
 	@PYTHONPATH=tests $(BIN)/python -m support.controlplane_build

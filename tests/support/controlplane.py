@@ -54,6 +54,8 @@ class ControlPlane:
         self.kubectl_program: Final = kubectl
         self.folder: Final = folder
         """Where the logs of the servers are, and the kubeconfigs of service accounts."""
+        self.etcd = ""
+        """The store behind the API server, for whoever wants to see all that it ever held; only of an own cluster."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
         """What kubectl prints; raises KubectlError. Acts as the administrator unless another kubeconfig is given."""
@@ -120,8 +122,9 @@ class ControlPlane:
 
 
 class _OwnControlPlane(ControlPlane):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, api_server_flags: Mapping[str, str]) -> None:
         self._programs = control_plane_programs()
+        self._api_server_flags = api_server_flags
         self._etcd_port, self._api_port = free_port(), free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._authority = folder / "certificates" / "apiserver.crt"
@@ -133,6 +136,7 @@ class _OwnControlPlane(ControlPlane):
             token=self._token,
         )
         super().__init__(kubeconfig, self._programs / "kubectl", folder)
+        self.etcd = f"http://127.0.0.1:{self._etcd_port}"
         _write_private(folder / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n'.encode())
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
@@ -140,13 +144,12 @@ class _OwnControlPlane(ControlPlane):
 
     def start(self) -> None:
         peer = f"http://127.0.0.1:{free_port()}"
-        client = f"http://127.0.0.1:{self._etcd_port}"
         self._run(
             "etcd",
             {
                 "data-dir": str(self.folder / "etcd"),
-                "listen-client-urls": client,
-                "advertise-client-urls": client,
+                "listen-client-urls": self.etcd,
+                "advertise-client-urls": self.etcd,
                 "listen-peer-urls": peer,
                 "initial-advertise-peer-urls": peer,
                 "initial-cluster": f"default={peer}",
@@ -172,7 +175,7 @@ class _OwnControlPlane(ControlPlane):
         self._run(
             "kube-apiserver",
             {
-                "etcd-servers": f"http://127.0.0.1:{self._etcd_port}",
+                "etcd-servers": self.etcd,
                 "bind-address": "127.0.0.1",
                 "advertise-address": "127.0.0.1",
                 "secure-port": str(self._api_port),
@@ -186,6 +189,7 @@ class _OwnControlPlane(ControlPlane):
                 "service-cluster-ip-range": "10.96.0.0/16",
                 "max-requests-inflight": "2000",
                 "max-mutating-requests-inflight": "1000",
+                **self._api_server_flags,
             },
         )
         deadline = time.monotonic() + START_SECONDS
@@ -235,7 +239,14 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
     if given := os.environ.get("KUBECONFIG"):
         yield ControlPlane(Path(given), control_plane_programs() / "kubectl", folder)
         return
-    cluster = _OwnControlPlane(folder)
+    with own_control_plane(folder, {}) as cluster:
+        yield cluster
+
+
+@contextmanager
+def own_control_plane(folder: Path, api_server_flags: Mapping[str, str]) -> Iterator[ControlPlane]:
+    """A new cluster, whatever KUBECONFIG says, with these flags beside or instead of the usual ones."""
+    cluster = _OwnControlPlane(folder, api_server_flags)
     try:
         cluster.start()
         yield cluster
