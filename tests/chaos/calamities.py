@@ -41,13 +41,15 @@ LEADER_SECONDS: Final = 15.0
 class Calamities:
     """Does harm."""
 
-    def __init__(self, parts: Parts, replicas: Replicas, rng: random.Random) -> None:
+    def __init__(self, parts: Parts, replicas: Replicas, seed: int) -> None:
         self.done: Final[Counter[str]] = Counter()
         self.touched: Final[set[str]] = set()
         """Runs whose Job or Pod was deleted by us."""
         self._parts = parts
         self._replicas = replicas
-        self._rng = rng
+        # Apart from the moments, of which one more or less is drawn as things go: the order is the seed's alone.
+        self._order = random.Random(f"{seed} calamities")
+        self._rng = random.Random(f"{seed} moments")
         self._collecting: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._by_name: Final[dict[str, Callable[[], Awaitable[bool]]]] = {
@@ -70,7 +72,7 @@ class Calamities:
 
     async def next(self) -> str:
         """Do the next one; its name."""
-        name = self._rng.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
+        name = self._order.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
         self._parts.node.start_delay = 0.0
         if await self._by_name[name]():
             self.done[name] += 1

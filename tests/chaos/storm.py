@@ -60,7 +60,7 @@ class _Storm:
         self._parts = parts
         self._seed, self._kills, self._fsync, self._say = seed, kills, fsync, say
         self._replicas = Replicas(parts.start, random.Random(f"{seed} points"), parts.folder, REPLICAS)
-        self._calamities = Calamities(parts, self._replicas, random.Random(f"{seed} calamities"))
+        self._calamities = Calamities(parts, self._replicas, seed)
         self._history = History(limits=QUEUES)
         self._jobs: dict[str, NewJob] = {}
         self._seen_to = dict.fromkeys(QUEUES, "0")

@@ -10,7 +10,8 @@ import pytest
 
 from chaos.storm import rage
 
-SEED: Final = 4
+SEED: Final = 716
+"""Its first dozen calamities are of many kinds: both servers killed, a leader paused, a pod deleted, another OOMKilled."""
 KILLS: Final = 12
 
 
