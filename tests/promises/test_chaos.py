@@ -11,7 +11,7 @@ import pytest
 from chaos.storm import rage
 
 SEED: Final = 716
-"""Its first dozen calamities are of many kinds: both servers killed, a leader paused, a pod deleted, another OOMKilled."""
+"""Its first calamities are of many kinds: both servers killed, a leader paused, a pod deleted, another OOMKilled."""
 KILLS: Final = 12
 
 
