@@ -97,7 +97,14 @@ class Operator:
         async with AsyncExitStack() as stack:
             # The election has a client of its own: a renewal must not wait behind a hundred launches.
             election = await stack.enter_async_context(Api(known, namespace, self._metrics))
-            api = await stack.enter_async_context(Api(known, namespace, self._metrics))
+            elector = Elector(
+                election,
+                name=settings.lease_name,
+                identity=settings.identity,
+                seconds=settings.lease_seconds,
+                beat=self._beat,
+            )
+            api = await stack.enter_async_context(Api(known, namespace, self._metrics, may_write=lambda: elector.holds))
             port = await stack.enter_async_context(
                 probes(
                     host=settings.http_host,
@@ -112,13 +119,6 @@ class Operator:
                 namespace,
                 port,
                 extra={"action": "started", "identity": settings.identity, "port": port},
-            )
-            elector = Elector(
-                election,
-                name=settings.lease_name,
-                identity=settings.identity,
-                seconds=settings.lease_seconds,
-                beat=self._beat,
             )
             while True:
                 await elector.lead(lambda: self._lead(api, elector.lease_uid, elector.term))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -33,6 +33,9 @@ PAGE: Final = 1000
 
 IN_FLIGHT: Final = 10
 """Requests at the same time: more only adds latency (measured), and watches must not starve."""
+
+READING: Final = frozenset({"GET", "WATCH"})
+"""Methods that change nothing."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -107,8 +110,18 @@ class _Request:
 class Api:
     """One namespace of one API server. Every method raises ClusterUnavailable or a kind of Refused."""
 
-    def __init__(self, known: Login, namespace: str, observer: RequestObserver | None = None) -> None:
+    def __init__(
+        self,
+        known: Login,
+        namespace: str,
+        observer: RequestObserver | None = None,
+        *,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_write` is asked at the last moment before each write: a process that was paused wakes up in the middle
+        of what it did, before its loop learns that another replica leads."""
         self.namespace = namespace
+        self._may_write = may_write
         self.login = known
         self._rest = RESTClientObject(known.configuration)
         self._observer = observer
@@ -228,6 +241,8 @@ class Api:
             raise _unavailable(error) from error
 
     async def _send(self, request: _Request) -> aiohttp.ClientResponse:
+        if request.method not in READING and not self._may_write():
+            raise ClusterUnavailable("this replica does not lead any more")
         response = await self._try(request)
         if response.status == 401:
             response.release()

@@ -84,6 +84,11 @@ class Elector:
         """Grows with every change of the leader (Lease: leaseTransitions)."""
         return int(self._lease["spec"].get("leaseTransitions") or 0) if self._lease else 0
 
+    @property
+    def holds(self) -> bool:
+        """Whether this replica leads at this very moment, by the monotonic clock: true until its own deadline."""
+        return bool(self._lease) and _now() < self._renewed_at + self._seconds * DEADLINE_PART
+
     async def lead(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Stand by until this replica leads, then do `work` until it ends, leadership is lost, or this is cancelled.
 

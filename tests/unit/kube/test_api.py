@@ -31,6 +31,23 @@ async def test_objects_are_created_read_changed_and_deleted(kube: FakeKube, api:
     assert set(kube.tokens) == {"Bearer secret"}
 
 
+async def test_a_replica_that_does_not_lead_any_more_reads_but_writes_nothing(kube: FakeKube, api: Api) -> None:
+    leads = True
+    async with Api(api.login, api.namespace, may_write=lambda: leads) as replica:
+        await replica.create(THINGS, {"metadata": {"name": "a"}})
+        leads = False
+        for write in (
+            replica.create(THINGS, {"metadata": {"name": "b"}}),
+            replica.patch_status(THINGS, "a", {"phase": "Running"}),
+            replica.replace(THINGS, "a", {"metadata": {"name": "a"}}),
+            replica.delete(THINGS, "a"),
+        ):
+            with pytest.raises(ClusterUnavailable, match="does not lead"):
+                await write
+        assert await replica.get(THINGS, "a") is not None
+    assert await api.get(THINGS, "b") is None
+
+
 async def test_a_listing_is_read_page_by_page(kube: FakeKube, api: Api) -> None:
     for number in range(5):
         await kube.put(f"{PATH}/{number}", {"metadata": {"name": str(number)}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -221,8 +222,23 @@ async def test_every_replica_and_term_of_one_lease_knows_it_by_the_same_uid(kube
         async def work(elector: Elector = elector) -> None:
             known.append(elector.lease_uid)
             terms.append(elector.term)
+            assert elector.holds
 
         await elector.lead(work)
         assert elector.lease_uid == "", "it is held no more"
+        assert not elector.holds
     assert known == [kube.objects[PATH]["metadata"]["uid"]] * 3
     assert terms == [0, 1, 2], "a later term can be told from an earlier one"
+
+
+async def test_a_leader_that_was_paused_past_its_deadline_knows_it_before_its_loop_does(api: Api) -> None:
+    elector = Elector(api, name="operator", identity="a", seconds=SECONDS, beat=lambda _: None)
+    seen: list[bool] = []
+
+    async def work() -> None:
+        seen.append(elector.holds)
+        time.sleep(SECONDS)  # noqa: ASYNC251  # as under SIGSTOP: the loop does not turn
+        seen.append(elector.holds)
+
+    await elector.lead(work)
+    assert seen == [True, False]
