@@ -14,7 +14,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import failover, idle, latency, limitedit, runner_run, runner_start, slots, throughput, writes
+from bench import (
+    failover,
+    idle,
+    latency,
+    limitedit,
+    restart,
+    runner_run,
+    runner_start,
+    scale,
+    slots,
+    throughput,
+    writes,
+)
 from bench.figure import Figure, document, table
 from bench.machine import MachineLoad
 
@@ -25,6 +37,9 @@ MEASURES: Final[dict[str, Callable[[Path], list[Figure]]]] = {
     "slots": slots.measure,
     "failover": failover.measure,
     "limit-edit": limitedit.measure,
+    "restart": restart.measure,
+    "finished": scale.measure_finished,
+    "waiting": scale.measure_waiting,
     "runner-start": runner_start.measure,
     "runner-run": runner_run.measure,
     "idle": idle.measure,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.figure import Figure
-from bench.installation import Site, bench_queue, serves, site
+from bench.installation import Site, bench_queue, first_launch, serves, site
 from bench.quantile import summary
 from bench.stock import StockProcess, stock_process
 from bench.target import Target
@@ -26,9 +26,6 @@ KILLS: Final = 3
 STOPS: Final = 6
 ADD_SECONDS: Final = 0.1
 """Between two jobs: all of them must find a slot, since nothing ends."""
-LOOK_SECONDS: Final = 0.01
-SECONDS: Final = 60
-"""Longest time that a hand-over may take."""
 
 
 def measure(folder: Path) -> list[Figure]:
@@ -64,13 +61,17 @@ async def _measure(place: Site) -> tuple[list[float], list[float]]:
 
 async def _hand_over(producer: StockProcess, leader: OperatorProcess, other: OperatorProcess, number: int) -> float:
     """Seconds from the signal to the other's first launch."""
-    begun = added = time.monotonic()
-    leader.process.send_signal(number)
-    while (now := time.monotonic()) - begun < SECONDS:
-        if now >= added:
+
+    async def produce() -> None:
+        while True:
             await producer.add(QUEUE, {})
-            added += ADD_SECONDS
-        if '"launched"' in other.log.read_text():
-            return time.monotonic() - begun
-        await asyncio.sleep(LOOK_SECONDS)
-    raise TimeoutError(f"the other replica has claimed nothing {SECONDS} s after signal {number}")
+            await asyncio.sleep(ADD_SECONDS)
+
+    begun = time.monotonic()
+    leader.process.send_signal(number)
+    producing = asyncio.create_task(produce())
+    try:
+        return await first_launch(other, since=begun)
+    finally:
+        producing.cancel()
+        await asyncio.wait([producing])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paperjobs.kube.paperqueue import queue_settings
+from paperjobs.model import QueueSettings
 from support.controlplane import ControlPlane, KubectlError, control_plane
 from support.operator_process import OperatorProcess, operator_processes, until
 from support.scripted_run import ENTRYPOINT, SCRIPTED_IMAGE
@@ -81,9 +85,22 @@ def installed(place: Site) -> Installation:
     return Installation(**vars(place), operator=operator)
 
 
+async def first_launch(operator: OperatorProcess, *, since: float, seconds: float = 60.0) -> float:
+    """Seconds from `since` (time.monotonic()) to the operator's first launch of a run, as its log tells."""
+    async with asyncio.timeout(seconds):
+        while '"launched"' not in operator.log.read_text():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return time.monotonic() - since
+
+
 def serves(operator: OperatorProcess) -> bool:
     """Whether a queue's loop has ticked."""
     return "paperjobs_tick_seconds_count{" in operator.get("/metrics")[1]
+
+
+def settings_of(queue: Manifest) -> QueueSettings:
+    """A manifest of a PaperQueue as the operator reads it."""
+    return queue_settings(queue, SCRIPTED_IMAGE)
 
 
 def new_namespace(cluster: ControlPlane, name: str) -> None:

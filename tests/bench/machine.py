@@ -42,3 +42,19 @@ def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = fields[11:13]
     return (int(user) + int(system)) / TICKS
+
+
+def resident_memory(pid: int) -> float:
+    """What a process has in memory now, in KB of 1,000 bytes."""
+    return _memory(pid, "VmRSS")
+
+
+def peak_memory(pid: int) -> float:
+    """What a process has had in memory at most, in KB of 1,000 bytes."""
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, name: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    kibibytes = next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return int(kibibytes) * 1.024

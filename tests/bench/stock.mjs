@@ -18,13 +18,13 @@ const now = () => process.hrtime.bigint().toString();
 
 const commands = {
   /** `at` is the moment at which queue.add is called. */
-  async add({ queue, data }) {
+  async add({ queue, data, options }) {
     if (!queues.has(queue)) {
       queues.set(queue, new Queue(queue, { connection }));
       await queues.get(queue).waitUntilReady();
     }
     const at = now();
-    const job = await queues.get(queue).add("paper", data);
+    const job = await queues.get(queue).add("paper", data, options);
     return { at, added: now(), jobId: job.id };
   },
 

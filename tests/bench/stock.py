@@ -39,9 +39,9 @@ class StockProcess:
         self._picks: dict[tuple[str, str], asyncio.Future[float]] = {}
         self._reader = asyncio.create_task(self._read())
 
-    async def add(self, queue: str, data: Mapping[str, Any]) -> Added:
-        """`queue.add`."""
-        answer = await self._ask("add", queue=queue, data=data)
+    async def add(self, queue: str, data: Mapping[str, Any], **options: Any) -> Added:
+        """`queue.add` with these options."""
+        answer = await self._ask("add", queue=queue, data=data, options=options)
         return Added(job_id=answer["jobId"], called_at=_seconds(answer["at"]), returned_at=_seconds(answer["added"]))
 
     async def work(self, queue: str) -> None:
