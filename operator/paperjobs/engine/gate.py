@@ -9,11 +9,11 @@ rehearsal finds would otherwise be tried every few seconds.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from paperjobs.engine.clock import seconds
 from paperjobs.engine.decide import Wait
 from paperjobs.errors import LaunchRefused
 from paperjobs.model import QueueSettings
@@ -31,7 +31,7 @@ class Gate:
     """What the cluster said last of one queue's runs."""
 
     cluster: Cluster
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = seconds
     _asked_about: QueueSettings | None = field(default=None, init=False)
     _refusal: str | None = field(default=None, init=False)
     _ask_again_at: float = field(default=0.0, init=False)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from typing import Final
 
 from paperjobs.engine.admit import Admitter
+from paperjobs.engine.clock import seconds
 from paperjobs.engine.decide import (
     Admit,
     Launch,
@@ -114,7 +114,7 @@ class QueueLoop:
         try:
             while True:
                 self._wake.clear()
-                started = time.monotonic()
+                started = seconds()
                 try:
                     pause = await self.tick()
                 except Exception as error:
@@ -130,7 +130,7 @@ class QueueLoop:
                         extra={"action": "tick_recovered", "queue": self._settings.queue},
                     )
                     failures = 0
-                await self._sleep(pause - (time.monotonic() - started))
+                await self._sleep(pause - (seconds() - started))
         finally:
             watcher.cancel()
             await asyncio.wait([watcher])
@@ -138,7 +138,7 @@ class QueueLoop:
 
     async def tick(self) -> float:
         """One tick: observe, settle, admit, report. Returns the seconds until the next instant that matters."""
-        started = time.monotonic()
+        started = seconds()
         settings = self._settings
         self._hungry.clear()
         await self._mirror_limits(settings)
@@ -171,7 +171,7 @@ class QueueLoop:
         status = queue_status(snapshot, occupied, wait)
         pending = await self._reporter.report(snapshot, status, wait)
         self._status = status
-        self._observer.ticked(settings, status, time.monotonic() - started)
+        self._observer.ticked(settings, status, seconds() - started)
 
         if wait is not None and wait.reason in ("Idle", "Paused"):
             self._hungry.set()
@@ -207,12 +207,12 @@ class QueueLoop:
         """Write our limits where stray workers and runs keep to them; and look, as rarely, if Redis may lose jobs."""
         limits = (settings.concurrency, settings.rate_limit, settings.budgets)
         every = MIRROR_AGAIN_S if self._storage_problem else MIRROR_EVERY_S
-        if limits != self._mirrored or time.monotonic() - self._mirrored_at > every:
+        if limits != self._mirrored or seconds() - self._mirrored_at > every:
             self._storage_problem = await self._queue.storage_problem()
             await self._queue.mirror_limits(settings.concurrency, settings.rate_limit)
             if settings.budgets:
                 await self._queue.mirror_budgets(settings.budgets)
-            self._mirrored, self._mirrored_at = limits, time.monotonic()
+            self._mirrored, self._mirrored_at = limits, seconds()
 
     async def _sleep(self, seconds: float) -> None:
         # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.

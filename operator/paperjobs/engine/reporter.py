@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Final
 
 from paperjobs.engine import report
+from paperjobs.engine.clock import seconds
 from paperjobs.engine.decide import Snapshot, Wait
 from paperjobs.engine.sidebyside import side_by_side
 from paperjobs.errors import LaunchRefused
@@ -92,9 +92,9 @@ class Reporter:
                     refused,
                     extra={"action": "status_refused", "queue": settings.queue, "job": view.job_id},
                 )
-            self._written_at[view.name] = time.monotonic()
+            self._written_at[view.name] = seconds()
 
-        now = time.monotonic()
+        now = seconds()
         writes = [
             show(view, status)
             for view, status in desired
