@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -12,7 +13,7 @@ from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.model import Outcome, OutcomeKind, RateLimit
 from support.claims import take
 from support.scripted import LOCK_MS
-from support.webapp import WebApp
+from support.webapp import WebApp, web_app
 
 COMPLETED = Outcome(kind=OutcomeKind.COMPLETED, reason="Completed")
 
@@ -60,6 +61,36 @@ async def test_job_that_ends_while_the_queue_is_paused_is_finished(queue: Bullmq
     again = await take(queue, LOCK_MS)
     assert again is not None
     assert (again.id, again.attempts_made, again.claim.number) == (tried, 0, 2)
+
+
+@pytest.mark.parametrize("resumed_by", [5, 6])
+async def test_job_that_returns_to_a_paused_queue_is_there_when_it_is_resumed(
+    queue: BullmqJobQueue,
+    any_web: WebApp,
+    node: Path,
+    webapp_dir: Path,
+    valkey_port: int,
+    resumed_by: int,
+) -> None:
+    """BullMQ 5 keeps a paused queue's jobs in a list of its own, and resuming puts that list in the place of `wait`: a
+    job that returned there in between would be in neither."""
+    returned, retried = await any_web.add("papers"), await any_web.add("papers", attempts=2)
+    others = [await any_web.add("papers") for _ in range(2)]
+    first, second = await take(queue, LOCK_MS), await take(queue, LOCK_MS)
+    assert first is not None
+    assert second is not None
+    await any_web.ask("pause", queue="papers")
+    assert await queue.finish(first.id, first.claim, Outcome(kind=OutcomeKind.DISRUPTED, reason="Evicted"))
+    assert await queue.finish(second.id, second.claim, Outcome(kind=OutcomeKind.FAILED, reason="Error", message="no"))
+    state = await queue.observe(None)
+    assert (state.paused, state.counts.waiting) == (True, 4)
+
+    async with web_app(node, webapp_dir, valkey_port, bullmq=resumed_by) as other:
+        await other.ask("resume", queue="papers")
+
+    claimed = [job.id for _ in range(4) if (job := await take(queue, LOCK_MS)) is not None]
+    assert sorted(claimed) == sorted([returned, retried, *others])
+    assert claimed[0] == returned
 
 
 async def test_counts_say_where_jobs_are(queue: BullmqJobQueue, web: WebApp) -> None:

@@ -46,7 +46,14 @@ local held = tonumber(redis.call("GET", KEYS[12]) or -1)
 if held <= now then
   held = -1
 end
-local meta = redis.call("HMGET", KEYS[9], "paused", "concurrency", "max")
+local meta = redis.call("HMGET", KEYS[9], "paused", "concurrency", "max", "version")
+-- BullMQ 5 keeps a paused queue's jobs in `paused`, and its resume() puts that list in the place of `wait`: what came
+-- there in between (returned or retried by us) would be lost. It is next, as it would have been.
+if meta[1] and (redis.call("EXISTS", KEYS[8]) == 1 or string.find(meta[4] or "", "^bullmq:5%.")) then
+  for _ = 1, math.min(redis.call("LLEN", KEYS[1]), 5000) do
+    redis.call("LMOVE", KEYS[1], KEYS[8], "LEFT", "RIGHT")
+  end
+end
 -- BullMQ's limiter holds 2^53 - 1 after the app's queue.rateLimit(ms), else the starts of its own fixed window.
 -- One that never expires limits nothing there either.
 local starts = tonumber(redis.call("GET", KEYS[10]) or 0) or 0
