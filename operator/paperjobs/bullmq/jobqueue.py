@@ -224,22 +224,31 @@ class BullmqJobQueue:
             case _:
                 await self._scripts.move_to_failed(job, claim.token, reason, fields)
 
+    async def _keep_template(self, scheduler_id: str, data: str) -> None:
+        """BullMQ 5's `add` with `repeat` keeps the data with each job only, and its workers carry them over; a
+        scheduler (which counts its iterations in `ic`) keeps them itself."""
+        scheduler = self._scripts.key(f"repeat:{scheduler_id}")
+        name, iterations, template = await ask(self._client.hmget(scheduler, ["name", "ic", "data"]))
+        if name is not None and iterations is None and template is None:
+            await ask(self._client.hset(scheduler, "data", data))
+
     async def _schedule_next(self, job_id: str, fields: Mapping[str, str]) -> None:
         """The claimer of a scheduler's job adds the scheduler's next iteration (npm: nextJobFromJobData)."""
         scheduler_id = fields.get("rjk")
         if not scheduler_id:
             return
         opts = parse.options(fields.get("opts"))
-        upsert = JobScheduler(self._queue).upsertJobScheduler(
-            scheduler_id,
-            opts.get("repeat"),
-            fields.get("name", ""),
-            parse.data(fields.get("data")),
-            opts,
-            override=False,
-            producer_id=job_id,
-        )
         try:
+            await self._keep_template(scheduler_id, fields.get("data", ""))
+            upsert = JobScheduler(self._queue).upsertJobScheduler(
+                scheduler_id,
+                opts.get("repeat"),
+                fields.get("name", ""),
+                parse.data(fields.get("data")),
+                opts,
+                override=False,
+                producer_id=job_id,
+            )
             await ask(upsert)
         except RedisUnavailable:
             raise

@@ -91,6 +91,11 @@ export class Commands {
     return this.#queue(queue).removeJobScheduler(schedulerId);
   }
 
+  /** The next one's date, for each of the queue's schedulers. */
+  async jobSchedulers({ queue }: { queue: string }): Promise<object[]> {
+    return (await this.#queue(queue).getJobSchedulers()).map(({ key, next }) => ({ key, next }));
+  }
+
   // --- the web app's own service
 
   async service({ method, paperId, arxivUrl }: NewPaper): Promise<OneJob> {
@@ -155,6 +160,16 @@ export class Commands {
     return last === undefined ? [] : this.#replay(queue, last[0]);
   }
 
+  /** What a parent sees of its children. */
+  async children({ queue, jobId }: OneJob): Promise<object> {
+    const job = await this.#job({ queue, jobId });
+    return {
+      values: await job.getChildrenValues(),
+      ignored: await job.getIgnoredChildrenFailures(),
+      counts: await job.getDependenciesCount(),
+    };
+  }
+
   async counts({ queue }: { queue: string }): Promise<Record<string, number>> {
     return this.#queue(queue).getJobCounts(...STATES);
   }
@@ -196,6 +211,26 @@ export class Commands {
 
   async promote({ queue, jobId }: OneJob): Promise<void> {
     await (await this.#job({ queue, jobId })).promote();
+  }
+
+  async promoteJobs({ queue }: { queue: string }): Promise<void> {
+    await this.#queue(queue).promoteJobs();
+  }
+
+  async retryJobs({ queue, state }: { queue: string; state: "completed" | "failed" }): Promise<void> {
+    await this.#queue(queue).retryJobs({ state });
+  }
+
+  async changePriority({ queue, jobId, priority }: OneJob & { priority: number }): Promise<void> {
+    await (await this.#job({ queue, jobId })).changePriority({ priority });
+  }
+
+  async rateLimit({ queue, ms }: { queue: string; ms: number }): Promise<void> {
+    await this.#queue(queue).rateLimit(ms);
+  }
+
+  async drain({ queue, delayed }: { queue: string; delayed?: boolean }): Promise<void> {
+    await this.#queue(queue).drain(delayed);
   }
 
   /** 1 when removed, 0 when the job is locked. */
