@@ -190,8 +190,8 @@ KINDS: dict[str, Produce] = {
     "returned by a rate limit": one(rate_limited(), completes({"n": 2}), attempts=1),
     "returned by rate limits before it fails": one(rate_limited(), rate_limited(), fails("a"), completes(), attempts=2),
     "a prioritized job returned by a rate limit": one(rate_limited(), completes(), priority=3),
-    "a scheduler's jobs": scheduled(completes({"n": 1}), every=120, limit=3),
-    "a scheduler's jobs that fail": scheduled(fails("a"), every=120, limit=2),
+    "a scheduler's jobs": scheduled(completes({"n": 1}), every=400, limit=3),
+    "a scheduler's jobs that fail": scheduled(fails("a"), every=400, limit=2),
 }
 
 
