@@ -18,7 +18,7 @@ from support.queue_view import QueueView, eventually
 from support.testnode import TestNode
 from support.webapp import WebApp
 
-pytestmark = pytest.mark.usefixtures("test_node")
+pytestmark = pytest.mark.usefixtures("redis_client", "test_node")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_concurrency_is_raised_and_lowered_within_a_second_and_no_pod_is_k
 ) -> None:
     await view.serve(concurrency=1)
     start()
-    ids = [await app.add(QUEUE, {"seconds": 6}) for _ in range(5)]
+    ids = [await app.add(QUEUE, {"seconds": 4}) for _ in range(5)]
     await _active_becomes(redis_client, 1)
     await view.says(active="1/1")
 
@@ -64,10 +64,10 @@ async def test_concurrency_is_raised_and_lowered_within_a_second_and_no_pod_is_k
             await asyncio.sleep(0.05)
     started = test_node.started_in(namespace)
     assert [container.exit_code for container in started] == [0] * 5, "no pod was killed"
-    first_end = min(container.at for container in started[:3]) + 6
+    first_end = min(container.at for container in started[:3]) + 4
     assert min(container.at for container in started[3:]) > first_end
     assert most_beside_the_three == 0
-    assert started[4].at - started[3].at >= 6, "one at a time again"
+    assert started[4].at - started[3].at >= 4, "one at a time again"
 
 
 async def test_a_rate_limit_is_tightened_and_loosened_within_a_second(
@@ -148,7 +148,7 @@ async def test_a_shortened_timeout_touches_no_run_that_exists(
 ) -> None:
     await view.serve()
     start()
-    job_id = await app.add(QUEUE, {"seconds": 8})
+    job_id = await app.add(QUEUE, {"seconds": 7})
     await asyncio.to_thread(test_node.wait_until_running, namespace)
     await view.edit(timeout="1s", startTimeout="1s", imageGrace="1s")
     await view.reaches(job_id, "completed")
