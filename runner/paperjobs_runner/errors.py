@@ -7,6 +7,7 @@ made of our own words and the job's own values, never of a library's text, which
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from paperjobs_runner.contract import ContractError, ExitCode, Report
@@ -111,13 +112,20 @@ class RateLimited(RunnerError):
     def __init__(self, message: str, *, retry_after_ms: int) -> None:
         super().__init__(message)
         self.retry_after_ms = max(0, min(retry_after_ms, RETRY_AFTER_CAP_MS))
+        self.hold_budget: str | None = None
+        """The budget that should be held for that long, when the run could not hold it itself."""
+
+
+class BudgetSpent(RateLimited):
+    """The budget of an external service has no turn for this run soon enough."""
 
 
 def ending(error: BaseException, *, step: str) -> tuple[ExitCode, Report]:
     """How a run that raised `error` in `step` ends. An error that is not ours is a bug: its text stays in the log."""
     if isinstance(error, RunnerError):
-        retry_after_ms = error.retry_after_ms if isinstance(error, RateLimited) else None
-        report = Report(error_type=type(error).__name__, message=error.message, retry_after_ms=retry_after_ms)
+        report = Report(error_type=type(error).__name__, message=error.message)
+        if isinstance(error, RateLimited):
+            report = replace(report, retry_after_ms=error.retry_after_ms, hold_budget=error.hold_budget)
         return error.exit_code, report
     if isinstance(error, Interrupted | KeyboardInterrupt):
         message = f"the run was asked to stop in step {step!r}; it will be started again"

@@ -12,6 +12,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +56,7 @@ def _work(env: Mapping[str, str], log: RunLog) -> Mapping[str, Any]:
     from paperjobs_runner.deadline import Deadline
     from paperjobs_runner.pipelines import check_pipeline, load_pipeline
     from paperjobs_runner.pipelines.context import RunContext
+    from paperjobs_runner.services.budgets import Budgets
     from paperjobs_runner.services.bullmq_job import read_job
     from paperjobs_runner.services.progress import Progress
     from paperjobs_runner.settings import read_settings
@@ -66,6 +68,7 @@ def _work(env: Mapping[str, str], log: RunLog) -> Mapping[str, Any]:
     with (
         tempfile.TemporaryDirectory(prefix="paperjobs-") as folder,
         contextlib.closing(Progress(assignment, settings.redis, redact)) as progress,
+        contextlib.closing(Budgets(assignment, settings.redis, deadline)) as budgets,
     ):
         context = RunContext(
             assignment=assignment,
@@ -73,6 +76,7 @@ def _work(env: Mapping[str, str], log: RunLog) -> Mapping[str, Any]:
             confirmed_at=job.confirmed_at,
             settings=settings,
             deadline=deadline,
+            budgets=budgets,
             progress=progress,
             log=log,
             folder=Path(folder),
@@ -100,12 +104,7 @@ def _secrets(env: Mapping[str, str]) -> tuple[str, ...]:
 def _redacted(report: Report, redact: Redactor) -> Report:
     if report.message is None:
         return report
-    return Report(
-        result=report.result,
-        error_type=report.error_type,
-        message=redact(report.message),
-        retry_after_ms=report.retry_after_ms,
-    )
+    return replace(report, message=redact(report.message))
 
 
 def _write_report(env: Mapping[str, str], report: Report) -> None:

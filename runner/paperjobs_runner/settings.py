@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from paperjobs_runner.contract import BUDGETS
 from paperjobs_runner.database_url import DatabaseUrlError, normalise_database_url
 from paperjobs_runner.errors import SettingsInvalid
 
@@ -173,6 +174,8 @@ def _redis(reader: _Reader) -> RedisSettings | None:
     db = reader.read("REDIS_DB", _database_number)
     tls = reader.read("REDIS_TLS", _flag)
     if host is None:
+        if reader.text(BUDGETS):
+            reader.wrong(f"REDIS_HOST: not set; the budgets in {BUDGETS} are kept in Redis")
         return None
     return RedisSettings(
         host=host,

@@ -10,6 +10,7 @@ from pathlib import Path
 from paperjobs_runner.contract import Assignment
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.jsonlog import RunLog
+from paperjobs_runner.services.allowance import Allowances
 from paperjobs_runner.services.progress import Progress
 from paperjobs_runner.settings import Settings
 
@@ -27,6 +28,7 @@ class RunContext:
     """When Redis said that this claim is the job's present one; None when it could not be asked."""
     settings: Settings
     deadline: Deadline
+    budgets: Allowances
     progress: Progress
     log: RunLog
     folder: Path

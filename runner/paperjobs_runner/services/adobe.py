@@ -15,6 +15,7 @@ from typing import Any, Final
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import ServiceFailed
 from paperjobs_runner.services.adobe_errors import classify
+from paperjobs_runner.services.allowance import NO_BUDGETS, UNLIMITED, Allowances
 from paperjobs_runner.services.bounded import bounded
 from paperjobs_runner.services.patience import with_patience
 from paperjobs_runner.settings import AdobeSettings
@@ -25,16 +26,18 @@ POLL_S: Final = 2.0
 """Seconds between two polls when Adobe does not say, and never more than five times that."""
 
 
-def adobe_pages(pdf: Path, settings: AdobeSettings, deadline: Deadline) -> list[str]:
+def adobe_pages(pdf: Path, settings: AdobeSettings, deadline: Deadline, budgets: Allowances = NO_BUDGETS) -> list[str]:
     """The text of each page; raises AdobeCannotRead when this file will never be taken."""
+    allowance = budgets.of("adobe", UNLIMITED)
 
     def extract() -> list[str]:
+        allowance.draw()
         try:
             return bounded(lambda: _extract(pdf, settings, deadline), seconds=deadline.limit(STAGE_S))
         except TimeoutError:
             raise ServiceFailed(f"Adobe PDF Services took longer than {STAGE_S:.0f} s") from None
 
-    return with_patience(extract, deadline=deadline, tries=2)
+    return with_patience(extract, deadline=deadline, allowance=allowance, tries=2)
 
 
 def _extract(pdf: Path, settings: AdobeSettings, deadline: Deadline) -> list[str]:

@@ -8,10 +8,10 @@ never leave TLS. Rules: https://info.arxiv.org/help/api/tou.html (one request in
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -26,6 +26,7 @@ from paperjobs_runner.errors import (
     RateLimited,
     ServiceFailed,
 )
+from paperjobs_runner.services.allowance import NO_BUDGETS, Allowances, Pace
 from paperjobs_runner.services.arxiv_feed import PaperMetadata, read_feed
 from paperjobs_runner.services.patience import retry_after_ms, with_patience
 from paperjobs_runner.settings import ArxivSettings
@@ -45,21 +46,23 @@ BLOCKED_S: Final = 3600.0
 _HOSTS: Final = frozenset({"arxiv.org", "www.arxiv.org", "export.arxiv.org"})
 _REDIRECTS: Final = 3
 
+_T = TypeVar("_T")
+
 _log = logging.getLogger(__name__)
 
 
 class Arxiv:
     """One run's conversation with arXiv, over one connection."""
 
-    def __init__(self, settings: ArxivSettings, deadline: Deadline) -> None:
+    def __init__(self, settings: ArxivSettings, deadline: Deadline, budgets: Allowances = NO_BUDGETS) -> None:
         self._settings = settings
         self._deadline = deadline
+        self._allowance = budgets.of("arxiv", Pace(settings.interval_s, deadline))
         self._client = httpx2.Client(
             headers={"User-Agent": settings.user_agent},
             timeout=httpx2.Timeout(30, connect=10),
             limits=httpx2.Limits(max_connections=1),
         )
-        self._last_request_at: float | None = None
 
     def __enter__(self) -> Arxiv:
         return self
@@ -73,7 +76,7 @@ class Arxiv:
         for attempt in range(EMPTY_FEED_TRIES):
             if attempt:
                 self._deadline.sleep(EMPTY_FEED_PAUSE_S)
-            paper = with_patience(lambda: read_feed(self._get(url), wanted), deadline=self._deadline)
+            paper = self._patiently(lambda: read_feed(self._get(url), wanted))
             if paper is not None:
                 return paper
         raise PaperUnknown(f"arXiv has no paper {wanted}; look at {wanted.abs_url} and correct the job's arxivUrl")
@@ -81,7 +84,7 @@ class Arxiv:
     def download_pdf(self, paper: PaperMetadata, target: Path) -> int:
         """Write the paper's PDF into `target`; returns its size in bytes."""
         url = f"{self._settings.pdf_url}/{paper.id}"
-        size = with_patience(lambda: self._save(url, paper, target), deadline=self._deadline)
+        size = self._patiently(lambda: self._save(url, paper, target))
         with target.open("rb") as file:
             head = file.read(1024)
         if b"%PDF-" in head:
@@ -91,6 +94,9 @@ class Arxiv:
         if b"<html" in head.lower() or b"<!doctype" in head.lower():
             raise PaperUnavailable(f"arXiv shows a page instead of a PDF for {paper.id}; look at {paper.id.abs_url}")
         raise PaperUnreadable(f"what arXiv sends for {paper.id} is not a PDF")
+
+    def _patiently(self, call: Callable[[], _T]) -> _T:
+        return with_patience(call, deadline=self._deadline, allowance=self._allowance)
 
     def _get(self, url: str) -> bytes:
         feed = bytearray()
@@ -142,7 +148,7 @@ class Arxiv:
         """Follow redirects by hand, so that each next address is looked at before it is asked."""
         start = url
         for _ in range(_REDIRECTS + 1):
-            self._keep_interval()
+            self._allowance.draw()
             try:
                 response = self._client.send(self._client.build_request("GET", url), stream=True)
             except httpx2.TimeoutException:
@@ -156,14 +162,6 @@ class Arxiv:
             if not _may_follow(start, url):
                 raise ServiceFailed("arXiv redirects to an address that is not arXiv's; not followed")
         raise ServiceFailed("arXiv redirects without end")
-
-    def _keep_interval(self) -> None:
-        now = self._deadline.clock()
-        if self._last_request_at is not None:
-            pause = self._last_request_at + self._settings.interval_s - now
-            if pause > 0:
-                self._deadline.sleep(self._deadline.limit(pause))
-        self._last_request_at = self._deadline.clock()
 
 
 class _Answer:

@@ -23,6 +23,7 @@ from paperjobs_runner.errors import (
     ServiceFailed,
     ServiceRefused,
 )
+from paperjobs_runner.services.allowance import NO_BUDGETS, UNLIMITED, Allowances
 from paperjobs_runner.services.patience import retry_after_ms, with_patience
 from paperjobs_runner.settings import ClaudeSettings
 
@@ -49,13 +50,23 @@ class ClaudeAnswer(Generic[_Answer]):
 
 
 def ask(
-    *, system: str, question: str, form: type[_Answer], settings: ClaudeSettings, deadline: Deadline
+    *,
+    system: str,
+    question: str,
+    form: type[_Answer],
+    settings: ClaudeSettings,
+    deadline: Deadline,
+    budgets: Allowances = NO_BUDGETS,
 ) -> ClaudeAnswer[_Answer]:
     """Ask once, with patience; a second time when the answer does not have the form."""
+    allowance = budgets.of("anthropic", UNLIMITED)
+
+    def call() -> Any:
+        allowance.draw()
+        return _create(system, question, form, settings, deadline)
 
     def attempt() -> ClaudeAnswer[_Answer]:
-        message = with_patience(lambda: _create(system, question, form, settings, deadline), deadline=deadline)
-        return _read(message, form)
+        return _read(with_patience(call, deadline=deadline, allowance=allowance), form)
 
     try:
         return attempt()
@@ -96,7 +107,7 @@ def _create(system: str, question: str, form: type[BaseModel], settings: ClaudeS
 def _refusal(status: int, kind: str, retry_after: str | None) -> RunnerError:
     if status == 413:
         return AnswerTooLong("the paper's first pages are too long for Claude")
-    if status in (429, 529):
+    if status in (429, 529) or (status == 503 and retry_after is not None):
         spent = "SpendLimit" in kind
         wait = retry_after_ms(retry_after, default_s=SPENT_S if spent else BACKOFF_S)
         reason = "its spend limit is reached" if spent else str(status)

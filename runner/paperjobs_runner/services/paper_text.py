@@ -15,6 +15,7 @@ from paperjobs_runner.arxiv_id import ArxivId
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import PaperUnreadable
 from paperjobs_runner.services.adobe_errors import AdobeCannotRead
+from paperjobs_runner.services.allowance import NO_BUDGETS, Allowances
 from paperjobs_runner.services.pdftext import pdf_pages
 from paperjobs_runner.services.storage import Storage, storage_key
 from paperjobs_runner.settings import AdobeSettings
@@ -38,14 +39,20 @@ class PaperText:
 
 
 def paper_text(
-    paper: ArxivId, pdf: Path, *, storage: Storage, adobe: AdobeSettings | None, deadline: Deadline
+    paper: ArxivId,
+    pdf: Path,
+    *,
+    storage: Storage,
+    adobe: AdobeSettings | None,
+    deadline: Deadline,
+    budgets: Allowances = NO_BUDGETS,
 ) -> PaperText:
     """The text of the paper whose PDF is `pdf`; raises PaperUnreadable when it has none."""
     preferred = "adobe" if adobe is not None else "pypdf"
     kept = pdf.with_name("text.json")
     if storage.get(_key(paper, preferred), kept) and (pages := _read(kept)):
         return PaperText(pages=pages, extractor=preferred)
-    text = _extract(pdf, adobe, deadline)
+    text = _extract(pdf, adobe, deadline, budgets)
     if sum(char.isalpha() for page in text.pages for char in page) < MIN_LETTERS:
         raise PaperUnreadable(f"the PDF of {paper} holds no text (scanned pages?)")
     kept.write_text(json.dumps(text.pages), encoding="ascii")
@@ -53,12 +60,12 @@ def paper_text(
     return text
 
 
-def _extract(pdf: Path, adobe: AdobeSettings | None, deadline: Deadline) -> PaperText:
+def _extract(pdf: Path, adobe: AdobeSettings | None, deadline: Deadline, budgets: Allowances) -> PaperText:
     if adobe is not None:
         from paperjobs_runner.services.adobe import adobe_pages
 
         try:
-            return _cleaned(adobe_pages(pdf, adobe, deadline), "adobe")
+            return _cleaned(adobe_pages(pdf, adobe, deadline, budgets), "adobe")
         except AdobeCannotRead as error:
             _log.warning("%s; reading it with pypdf", error)
     return _cleaned(pdf_pages(pdf, deadline), "pypdf")

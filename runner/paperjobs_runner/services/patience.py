@@ -14,7 +14,8 @@ from math import isnan
 from typing import Final, TypeVar
 
 from paperjobs_runner.deadline import Deadline
-from paperjobs_runner.errors import RETRY_AFTER_CAP_MS, RateLimited, ServiceFailed
+from paperjobs_runner.errors import RETRY_AFTER_CAP_MS, BudgetSpent, RateLimited, ServiceFailed
+from paperjobs_runner.services.allowance import LONGEST_WAIT_S, UNLIMITED, Allowance
 
 TRIES: Final = 3
 """Calls in all. Most short faults (a dropped connection, one overloaded server) are gone by the second."""
@@ -26,19 +27,33 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
-def with_patience(call: Callable[[], _T], *, deadline: Deadline, tries: int = TRIES, first_pause_s: float = 1.0) -> _T:
-    """Call, and call again after ServiceFailed (1 s, 2 s …) or a short RateLimited; any other error passes through."""
+def with_patience(
+    call: Callable[[], _T],
+    *,
+    deadline: Deadline,
+    allowance: Allowance = UNLIMITED,
+    tries: int = TRIES,
+    first_pause_s: float = 1.0,
+) -> _T:
+    """Call, and call again after ServiceFailed (1 s, 2 s …) or a short RateLimited; any other error passes through.
+
+    `call` draws on `allowance`. A service that asks to wait holds it, for everyone; the next `draw` waits for that too.
+    """
     for attempt in range(1, tries + 1):
         try:
             return call()
+        except BudgetSpent:
+            raise
         except (ServiceFailed, RateLimited) as error:
-            pause = (
-                error.retry_after_ms / 1000 if isinstance(error, RateLimited) else first_pause_s * 2 ** (attempt - 1)
-            )
-            if attempt == tries or pause > LONGEST_PAUSE_S or not deadline.allows(pause):
+            pause, longest, held = first_pause_s * 2 ** (attempt - 1), LONGEST_PAUSE_S, False
+            if isinstance(error, RateLimited):
+                pause, held = error.retry_after_ms / 1000, allowance.hold(error)
+                longest = LONGEST_WAIT_S if held else LONGEST_PAUSE_S
+            if attempt == tries or pause > longest or not deadline.allows(pause):
                 raise
             _log.warning("%s; trying again in %.1f s", error.message, pause)
-            deadline.sleep(pause)
+            if not held:
+                deadline.sleep(pause)
     raise AssertionError("unreachable: the last try returns or raises")
 
 

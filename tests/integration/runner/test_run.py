@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,73 +15,14 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from paperjobs_runner.contract import Assignment, ExitCode, Report, claim_digest
+from paperjobs_runner.contract import Assignment, ExitCode, claim_digest
 from paperjobs_runner.database_url import normalise_database_url
 from paperjobs_runner.store.fence import begin_run
 from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import read_results
 from paperjobs_runner.store.session import open_engine, transaction
 from paperjobs_standins.server import Standins
-
-COMMAND = [sys.executable, "-m", "paperjobs_runner"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a run ended."""
-
-    code: int
-    report: Report | None
-    output: str
-
-
-@pytest.fixture(scope="module")
-def all_standins() -> Iterator[Standins]:
-    with Standins(["arxiv", "adobe", "anthropic", "s3"]) as standins:
-        yield standins
-
-
-@pytest.fixture
-def standins(all_standins: Standins) -> Standins:
-    """Every external service, without faults and with no request recorded."""
-    all_standins.clear()
-    return all_standins
-
-
-@pytest.fixture(scope="module")
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with all tables, to be copied."""
-    file = tmp_path_factory.mktemp("database") / "papers.db"
-    upgrade(f"sqlite:///{file}")
-    return file
-
-
-@pytest.fixture
-def env(standins: Standins, new_database: Path, tmp_path: Path) -> dict[str, str]:
-    """A run's environment: nothing of ours, the stand-ins, SQLite with its tables, and an assignment."""
-    return environment(standins, new_database, tmp_path)
-
-
-def environment(standins: Standins, new_database: Path, folder: Path) -> dict[str, str]:
-    shutil.copy(new_database, folder / "papers.db")
-    env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPYCACHEPREFIX")}
-    return (
-        env
-        | standins.env()
-        | {
-            "DATABASE_URL": f"sqlite:///{folder}/papers.db",
-            "PAPERJOBS_QUEUE": "institution-extraction",
-            "PAPERJOBS_PREFIX": "bull",
-            "PAPERJOBS_PIPELINE": "institution-extraction",
-            "PAPERJOBS_JOB_ID": "7",
-            "PAPERJOBS_RUN": "institution-extraction-abc",
-            "PAPERJOBS_CLAIM": "1",
-            "PAPERJOBS_ATTEMPT": "1",
-            "PAPERJOBS_TIMEOUT_SECONDS": "120",
-            "PAPERJOBS_PAYLOAD": json.dumps({"paperId": "p-1", "arxivUrl": "https://arxiv.org/abs/1706.03762"}),
-            "PAPERJOBS_TERMINATION_LOG": str(folder / "termination-log"),
-        }
-    )
+from support.runner_process import COMMAND, Ended, end_of, environment, run, start
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +33,6 @@ def first_run(
     env = environment(all_standins, new_database, tmp_path_factory.mktemp("first-run"))
     all_standins.clear()
     return env, run(env)
-
-
-def run(env: Mapping[str, str]) -> Ended:
-    ended = subprocess.run(COMMAND, env=dict(env), capture_output=True, text=True, timeout=90)
-    return outcome(env, ended.returncode, ended.stdout + ended.stderr)
-
-
-def outcome(env: Mapping[str, str], code: int, output: str) -> Ended:
-    return Ended(code=code, report=Report.decode(Path(env["PAPERJOBS_TERMINATION_LOG"]).read_text()), output=output)
 
 
 def failed(env: Mapping[str, str]) -> tuple[int, str | None, str]:
@@ -270,15 +199,14 @@ def test_a_rate_limit_gives_the_job_back_with_the_time_to_wait(
 
 def test_sigterm_in_the_middle_ends_the_run_at_once_with_a_report(env: dict[str, str], standins: Standins) -> None:
     standins.anthropic.fault("hang", seconds=60, times=None)
-    process = subprocess.Popen(COMMAND, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = start(env)
     deadline = time.monotonic() + 60
     while not standins.anthropic.requests and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     sent = time.monotonic()
-    output, _ = process.communicate(timeout=30)
-    ended = outcome(env, process.returncode, output)
-    assert ended.code == ExitCode.INTERRUPTED, output
+    ended = end_of(env, process, seconds=30)
+    assert ended.code == ExitCode.INTERRUPTED, ended.output
     assert time.monotonic() - sent < 5
     assert ended.report is not None
     assert ended.report.error_type == "Interrupted"
@@ -287,13 +215,13 @@ def test_sigterm_in_the_middle_ends_the_run_at_once_with_a_report(env: dict[str,
 
 
 def test_sigterm_right_after_the_start_is_reported_too(env: dict[str, str]) -> None:
-    process = subprocess.Popen(COMMAND, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = start(env)
     deadline = time.monotonic() + 30
     while not _catches_sigterm(process.pid) and time.monotonic() < deadline:
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
-    assert outcome(env, process.returncode, output).code == ExitCode.INTERRUPTED, output
+    ended = end_of(env, process, seconds=30)
+    assert ended.code == ExitCode.INTERRUPTED, ended.output
 
 
 def _catches_sigterm(pid: int) -> bool:

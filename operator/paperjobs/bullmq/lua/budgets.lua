@@ -1,5 +1,5 @@
 -- Read how far some budgets are used, and which of them are held. The keys are the runner's (services/lua/draw.lua).
---   KEYS[2n-1] {paperjobs}:budget:<name>:calls  sorted set: call -> instant (ms, server clock)
+--   KEYS[2n-1] {paperjobs}:budget:<name>:calls  sorted set: call -> instant at which it was made (ms, server clock)
 --   KEYS[2n]   {paperjobs}:budget:<name>:hold   string "<until (ms)> <run>"
 --   ARGV[n]    per (ms)
 -- Returns for each {calls in the interval that ends now, hold or ""}.

@@ -34,7 +34,7 @@ def run(context: RunContext) -> Mapping[str, Any]:
     """Do the job; returns a summary of what was stored."""
     context.step(2, "reading the job")
     payload = parse_payload(context.payload)
-    with Arxiv(context.settings.arxiv, context.deadline) as arxiv:
+    with Arxiv(context.settings.arxiv, context.deadline, context.budgets) as arxiv:
         context.step(5, "asking arXiv about the paper")
         paper = arxiv.metadata(payload.arxiv_id)
         import_ahead("anthropic")
@@ -45,7 +45,14 @@ def run(context: RunContext) -> Mapping[str, Any]:
         storage = open_storage(context.settings.storage, context.deadline)
         pdf = _pdf(context, arxiv, storage, paper)
     context.step(35, "extracting the text")
-    text = paper_text(paper.id, pdf, storage=storage, adobe=context.settings.adobe, deadline=context.deadline)
+    text = paper_text(
+        paper.id,
+        pdf,
+        storage=storage,
+        adobe=context.settings.adobe,
+        deadline=context.deadline,
+        budgets=context.budgets,
+    )
     context.tell(f"{len(text.pages)} pages of text by {text.extractor}")
     context.step(60, "asking Claude for the institutions")
     findings, provenance = _findings(context, paper, text)
@@ -75,6 +82,7 @@ def _findings(context: RunContext, paper: PaperMetadata, text: PaperText) -> tup
         form=InstitutionsAnswer,
         settings=context.settings.claude,
         deadline=context.deadline,
+        budgets=context.budgets,
     )
     findings = verify(answer.value, pages, paper.authors)
     context.tell(
