@@ -3,7 +3,8 @@ given back again and again would wander through its queue, and each time use up 
 
 The cluster is asked by a rehearsal, once for each runner template, and after a refusal again and again at growing
 intervals. A rehearsal that passes opens the gate, but only a real launch makes the intervals short again: what no
-rehearsal finds would otherwise be tried every few seconds.
+rehearsal finds would otherwise be tried every few seconds. For some time after a refusal jobs are let through one by
+one, each after a rehearsal of its own: under a quota with room for one, several at once would all but one be refused.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from paperjobs.engine.clock import seconds
-from paperjobs.engine.decide import Wait
+from paperjobs.engine.decide import Admit, Wait
 from paperjobs.errors import LaunchRefused
 from paperjobs.model import QueueSettings
 from paperjobs.ports import Cluster
@@ -22,6 +23,9 @@ from paperjobs.ports import Cluster
 FIRST_PAUSE_S: Final = 5.0
 LAST_PAUSE_S: Final = 60.0
 """Between two questions after a refusal, doubling from the first to the last: a person has to mend something."""
+
+CAREFUL_S: Final = 300.0
+"""How long after a refusal jobs are let through one by one."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ class Gate:
     _asked_about: QueueSettings | None = field(default=None, init=False)
     _refusal: str | None = field(default=None, init=False)
     _ask_again_at: float = field(default=0.0, init=False)
+    _careful_until: float = field(default=0.0, init=False)
     _pause: float = field(default=FIRST_PAUSE_S, init=False)
 
     async def ask(self, settings: QueueSettings) -> None:
@@ -44,13 +49,15 @@ class Gate:
             return
         if template != self._asked_about:
             self._pause = FIRST_PAUSE_S
-        try:
-            await self.cluster.rehearse(settings)
-        except LaunchRefused as refused:
-            self._close(settings, str(refused))
-        else:
-            self._open(settings)
+        await self._rehearse(settings)
         self._asked_about = template
+
+    async def let_through(self, settings: QueueSettings, admission: Admit, now: int) -> Admit | Wait:
+        """How many of those that may start are let through at `now` (ms, Redis' clock). Raises ClusterUnavailable."""
+        if self.clock() >= self._careful_until:
+            return admission
+        await self._rehearse(settings)
+        return self.wait(now) or Admit(slots=1)
 
     def refused(self, settings: QueueSettings, message: str) -> None:
         """A real launch was refused. Of several side by side, the first one counts."""
@@ -68,6 +75,14 @@ class Gate:
         left = max(0, round((self._ask_again_at - self.clock()) * 1000))
         return Wait(reason="LaunchRefused", message=self._refusal, until=now + left)
 
+    async def _rehearse(self, settings: QueueSettings) -> None:
+        try:
+            await self.cluster.rehearse(settings)
+        except LaunchRefused as refused:
+            self._close(settings, str(refused))
+        else:
+            self._open(settings)
+
     def _close(self, settings: QueueSettings, message: str) -> None:
         if message != self._refusal:
             log.error(
@@ -77,6 +92,7 @@ class Gate:
             )
         self._refusal = message
         self._ask_again_at = self.clock() + self._pause
+        self._careful_until = self.clock() + CAREFUL_S
         self._pause = min(self._pause * 2, LAST_PAUSE_S)
 
     def _open(self, settings: QueueSettings) -> None:

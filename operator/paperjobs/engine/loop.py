@@ -161,6 +161,8 @@ class QueueLoop:
             await self._gate.ask(settings)
         admission = self._admission(snapshot)
         if isinstance(admission, Admit):
+            admission = await self._gate.let_through(settings, admission, snapshot.state.now)
+        if isinstance(admission, Admit):
             stopped = await self._admitter.admit(settings, admission)
             snapshot = await self._observe(settings)
             now_full = self._admission(snapshot)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from paperjobs.engine.gate import FIRST_PAUSE_S, LAST_PAUSE_S, Gate
+from paperjobs.engine.decide import Admit, Wait
+from paperjobs.engine.gate import CAREFUL_S, FIRST_PAUSE_S, LAST_PAUSE_S, Gate
 from paperjobs.errors import ClusterUnavailable
 from paperjobs.model import QueueSettings, RateLimit, RunnerTemplate
 from support.memory_cluster import MemoryCluster
@@ -105,6 +106,22 @@ async def test_what_only_a_real_launch_finds_is_tried_more_and_more_rarely(bench
     bench.gate.launched()
     bench.gate.refused(SETTINGS, "denied by a webhook")
     assert bench.left() == FIRST_PAUSE_S
+
+
+async def test_for_some_time_after_a_refusal_jobs_are_let_through_one_by_one_and_rehearsed_each(bench: Bench) -> None:
+    await bench.gate.ask(SETTINGS)
+    assert await bench.gate.let_through(SETTINGS, Admit(slots=9), NOW) == Admit(slots=9)
+    bench.gate.refused(SETTINGS, "exceeded quota")
+    assert await bench.ask_when_due() is None
+    asked = bench.cluster.rehearsals
+    assert await bench.gate.let_through(SETTINGS, Admit(slots=9), NOW) == Admit(slots=1)
+    assert bench.cluster.rehearsals == asked + 1
+    bench.cluster.refusal = "exceeded quota"
+    assert isinstance(await bench.gate.let_through(SETTINGS, Admit(slots=9), NOW), Wait)
+    bench.cluster.refusal = None
+    assert await bench.ask_when_due() is None
+    bench.seconds += CAREFUL_S
+    assert await bench.gate.let_through(SETTINGS, Admit(slots=9), NOW) == Admit(slots=9)
 
 
 async def test_a_cluster_that_cannot_be_asked_has_said_nothing(bench: Bench) -> None:
