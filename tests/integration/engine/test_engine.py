@@ -118,9 +118,9 @@ async def test_a_failed_run_is_retried_with_a_new_claim_until_no_attempt_is_left
     fields = await redis_client.hgetall(f"bull:papers:{job_id}")
     assert (fields["atm"], fields["ats"], fields["failedReason"]) == ("2", "2", "arXiv answered 500")
     assert await redis_client.zscore("bull:papers:failed", job_id) is not None
-    (view,) = bench.cluster.shown.values()
     await bench.until(
-        lambda: next(iter(bench.cluster.shown.values())).status is not None, "the PaperJob shows the failure"
+        lambda: any(view.status and view.status.phase.final for view in bench.cluster.shown.values()),
+        "the PaperJob shows the failure",
     )
     (view,) = bench.cluster.shown.values()
     assert view.status is not None
