@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from paperjobs.bullmq.jobqueue import BullmqJobQueue, new_token
 from paperjobs.model import RateLimit
+from support.starts import most_in_any_interval
 
 STARTS = "bull:papers:paperjobs:starts"
 
@@ -19,11 +20,6 @@ async def starts(redis: Redis) -> list[int]:
     """When each start was reserved, by the server's clock, in order."""
     tokens = await redis.zrange(STARTS, 0, -1)
     return sorted([int(await redis.zscore(STARTS, str(token)) or 0) for token in tokens])
-
-
-def most_in_any_interval(times: list[int], per_ms: int) -> int:
-    """The most starts in any closed interval of the length: by brute force, from each start on."""
-    return max((sum(1 for other in times if 0 <= other - first <= per_ms) for first in times), default=0)
 
 
 @pytest.mark.parametrize(
