@@ -165,7 +165,7 @@ async def test_with_connections_that_break_all_the_time_and_worse_each_job_still
     def count() -> None:
         most["running"] = max(most["running"], len(test_node.running(namespace)))
 
-    with repeating(proxy.cut, 0.7), repeating(count, 0.01):
+    with repeating(proxy.cut, 2.5), repeating(count, 0.01):
         job_ids = [await app.add(QUEUE, {"seconds": 0.3}, attempts=1) for _ in range(5)]
         for job_id in job_ids:
             await app.wait(QUEUE, job_id, seconds=90)

@@ -174,7 +174,7 @@ class FaultyApi:
             request.method,
             self._access.url + request.path_qs,
             headers=headers,
-            data=await request.read(),
+            data=await request.read() or None,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:
             if cut:

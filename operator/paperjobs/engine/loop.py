@@ -121,7 +121,10 @@ class QueueLoop:
                     failures += 1
                     self._tick_failed(error, first=failures == 1)
                     await self._show_outage(error)
-                    await asyncio.sleep(backoff_s(failures))
+                    # Whoever wakes us (the cluster can be seen again) need not wait for a long pause to end; the first
+                    # part of it keeps us from spinning.
+                    await asyncio.sleep(FIRST_BACKOFF_S)
+                    await self._sleep(backoff_s(failures) - FIRST_BACKOFF_S)
                     continue
                 if failures:
                     log.info(

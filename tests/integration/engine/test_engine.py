@@ -198,6 +198,15 @@ async def test_while_the_cluster_cannot_be_asked_nothing_is_claimed_and_recovery
     await bench.until(lambda: len(bench.cluster.launched) == 1, "the job is launched after recovery")
 
 
+async def test_a_cluster_that_can_be_seen_again_ends_the_pause_after_failed_ticks(bench: Bench) -> None:
+    bench.cluster.broken = True
+    engine = bench.start()
+    await bench.until(lambda: len(bench.log.failures) == 3, "ticks fail")  # the pause after it is 2 s
+    bench.cluster.broken = False
+    engine.wake(SETTINGS.key)
+    await bench.until(lambda: bool(bench.log.statuses), "a tick works", seconds=1.2)
+
+
 async def test_a_queue_whose_runs_are_refused_claims_nothing(bench: Bench, redis_client: redis.asyncio.Redis) -> None:
     bench.cluster.refusal = "exceeded quota: pods=10"
     bench.start()
