@@ -195,7 +195,7 @@ class BullmqJobQueue:
         await self._client.aclose()
 
     async def _finish(self, job_id: str, claim: Claim, outcome: Outcome) -> None:
-        if outcome.kind is OutcomeKind.RATE_LIMITED:
+        if outcome.kind in (OutcomeKind.RATE_LIMITED, OutcomeKind.NEVER_RAN):
             await self._scripts.return_to_wait(job_id, claim.token, disrupted=False)
             return
         names = ["atm", "opts", "stacktrace", "pjd"]

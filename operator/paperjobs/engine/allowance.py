@@ -53,7 +53,7 @@ def _until_it_starts(run: Run, limits: TimeLimits) -> Allowance:
 def _never_started(run: Run, seconds: int) -> Outcome:
     sentence = f"the run's pod did not start within {seconds} s, its queue's startTimeout"
     if run.waiting_for == POD_REFUSED:
-        return Outcome(kind=OutcomeKind.DISRUPTED, reason=POD_REFUSED, message=f"{sentence}: {_detail(run)}")
+        return Outcome(kind=OutcomeKind.NEVER_RAN, reason=POD_REFUSED, message=f"{sentence}: {_detail(run)}")
     if run.waiting_for:
         return Outcome(kind=OutcomeKind.FAILED, reason=run.waiting_for, message=f"{sentence}: {_detail(run)}")
     message = f"{sentence}; if starting takes longer, raise spec.startTimeout"

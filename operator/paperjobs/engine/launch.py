@@ -41,6 +41,8 @@ class Launcher:
                 instead = CANCELLED
             except LaunchRefused as refused:
                 self.gate.refused(settings, str(refused))
+                # Counted as a disruption: what is refused although a rehearsal passes may be this job's own fault, and
+                # at the front of its queue it would keep all others waiting.
                 instead = Outcome(kind=OutcomeKind.DISRUPTED, reason="LaunchRefused", message=str(refused))
         if instead is not None:
             await self.queue.finish(job.id, job.claim, instead)

@@ -92,7 +92,7 @@ def _ending(run: Run, outcome: Outcome) -> str:
             return f"failed for good: {outcome.reason}: {outcome.message}"
         case OutcomeKind.RATE_LIMITED:
             return f"returned to its queue, which is held: {outcome.message}"
-        case OutcomeKind.DISRUPTED:
+        case OutcomeKind.DISRUPTED | OutcomeKind.NEVER_RAN:
             return f"returned to its queue, no attempt lost: {outcome.message}"
 
 

@@ -29,6 +29,8 @@ class OutcomeKind(StrEnum):
     """Returns to its queue; no attempt is lost; the queue is held."""
     DISRUPTED = "disrupted"
     """Returns to its queue; no attempt is lost."""
+    NEVER_RAN = "never-ran"
+    """Returns to its queue as if it had not been claimed: unlike a disruption it may come back any number of times."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -207,33 +207,6 @@ async def test_a_cluster_that_can_be_seen_again_ends_the_pause_after_failed_tick
     await bench.until(lambda: bool(bench.log.statuses), "a tick works", seconds=1.2)
 
 
-async def test_a_queue_whose_runs_are_refused_claims_nothing(bench: Bench, redis_client: redis.asyncio.Redis) -> None:
-    bench.cluster.refusal = "exceeded quota: pods=10"
-    bench.start()
-    (job_id,) = await _add(bench, 1)
-    await bench.until(lambda: bool(bench.log.statuses), "a tick is made")
-    await asyncio.sleep(0.3)
-    status = bench.log.statuses[-1]
-    assert (status.reason, status.message, status.refused) == ("LaunchRefused", "exceeded quota: pods=10", True)
-    assert await redis_client.hget(f"bull:papers:{job_id}", "ats") is None
-    assert bench.cluster.rehearsals == 1
-
-
-async def test_a_refused_launch_returns_the_job_once_without_an_attempt(
-    bench: Bench, redis_client: redis.asyncio.Redis
-) -> None:
-    bench.cluster.refusal, bench.cluster.refuses_only_launches = "exceeded quota: pods=10", True
-    bench.start()
-    (job_id,) = await _add(bench, 1)
-    await bench.until(
-        lambda: bool(bench.log.statuses) and bench.log.statuses[-1].reason == "LaunchRefused", "the queue waits"
-    )
-    await asyncio.sleep(0.3)
-    assert await redis_client.hget(f"bull:papers:{job_id}", "ats") == "1", "claimed once"
-    assert await redis_client.llen("bull:papers:wait") == 1
-    assert (await redis_client.hget(f"bull:papers:{job_id}", "atm")) in (None, "0")
-
-
 async def test_limits_edited_while_jobs_wait_are_in_force_at_once(bench: Bench) -> None:
     engine = bench.start(replace(SETTINGS, concurrency=1))
     await _add(bench, 4)

@@ -58,7 +58,7 @@ RUNNING = replace(PENDING, phase=RunPhase.RUNNING, started_at=MADE + 480_000)
         pytest.param(
             NO_POD,
             MADE + 1_800_000,
-            OutcomeKind.DISRUPTED,
+            OutcomeKind.NEVER_RAN,
             POD_REFUSED,
             "exceeded quota",
             id="no pod: not the job's fault, so no attempt is lost",
