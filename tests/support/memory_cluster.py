@@ -42,6 +42,8 @@ class MemoryCluster:
     """time.monotonic() of each launch."""
     shown: dict[str, PaperJobView] = field(default_factory=dict)
     queue_statuses: list[QueueStatus] = field(default_factory=list)
+    statuses_of: list[tuple[str, QueueStatus]] = field(default_factory=list)
+    """The same, each with the name of its queue."""
     budgets: dict[str, BudgetUse] = field(default_factory=dict)
     most_live: int = 0
     broken: bool = False
@@ -137,6 +139,7 @@ class MemoryCluster:
 
     async def show_queue(self, queue: QueueSettings, status: QueueStatus) -> None:
         self.queue_statuses.append(status)
+        self.statuses_of.append((queue.name, status))
 
     async def show_budgets(self, budgets: Sequence[BudgetUse]) -> None:
         self.budgets |= {budget.name: budget for budget in budgets}
