@@ -77,7 +77,8 @@ async def _measure(place: Site) -> Starts:
         await asyncio.sleep(1)
         operator.stop()
         originals = [_original(place, queue) for queue in QUEUES]
-        copies = [originals[number % len(QUEUES)].copy(f"copy-{number}") for number in range(LIVE - len(QUEUES))]
+        part = (LIVE - len(QUEUES)) // len(QUEUES)
+        copies = [copy for one in originals for copy in one.copies(f"copy-{number}" for number in range(part))]
         put_into_redis(place.valkey_port, copies)
         put_into_cluster(place.cluster, copies)
         await asyncio.sleep(SETTLE_SECONDS)

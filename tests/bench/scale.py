@@ -95,7 +95,10 @@ async def _finished(place: Site) -> tuple[Rest, Rest]:
         originals = await _originals(place, producer)
         rests, there = [], len(originals)
         for count in (FEW, MANY):
-            copies = [originals[number % len(originals)].copy(f"copy-{number}") for number in range(there, count)]
+            part = (count - there) // len(originals)
+            copies = [
+                copy for one in originals for copy in one.copies(f"copy-{there + number}" for number in range(part))
+            ]
             put_into_cluster(place.cluster, copies)
             there = count
             await producer.add(QUEUES[0]["spec"]["queue"], {})

@@ -10,8 +10,8 @@ import base64
 import json
 import urllib.request
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import redis
@@ -23,6 +23,25 @@ TOGETHER: Final = 100
 """Objects in one transaction of etcd, which takes 128."""
 
 LOCK_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """One more run: its objects as JSON, and what is about its BullMQ job."""
+
+    namespace: str
+    paperjob_name: str
+    paperjob: str
+    run: str
+    job: str
+    pod_name: str
+    pod: str
+    queue: str
+    """Key of the queue in Redis, up to the last colon."""
+    job_id: str
+    token: str
+    fields: Mapping[str, str]
+    """The hash of the BullMQ job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,27 +57,37 @@ class Original:
     fields: Mapping[str, str]
     """The hash of the BullMQ job."""
 
-    @property
-    def claim(self) -> Claim:
-        return Claim(number=int(self.fields["ats"]), token=self.fields["pb"])
-
-    def copy(self, job_id: str) -> Original:
-        """The same for another job, with a claim of its own."""
-        installation = self.claim.token.rpartition(":")[0]
-        claim = replace(self.claim, token=f"{installation}:{uuid.uuid4().hex}")
-        run, old_run = run_name(self.settings, job_id, claim), self.job["metadata"]["name"]
-        changes = {
-            old_run: run,
-            self.paperjob["metadata"]["name"]: paperjob_name(self.settings, job_id),
-            self.job_id: job_id,
-            self.claim.token: claim.token,
-            **{one["metadata"]["uid"]: str(uuid.uuid4()) for one in (self.paperjob, self.job, self.pod)},
-        }
-        text = json.dumps([self.paperjob, self.job, self.pod, self.fields])
-        for old, new in changes.items():
-            text = text.replace(old, new)
-        paperjob, job, pod, fields = json.loads(text)
-        return replace(self, job_id=job_id, paperjob=paperjob, job=job, pod=pod, fields=fields)
+    def copies(self, job_ids: Iterable[str]) -> Iterator[Copy]:
+        """The same for other jobs, each with a claim of its own."""
+        objects = (self.paperjob, self.job, self.pod)
+        texts = [json.dumps(one) for one in objects]
+        old_token, claims = self.fields["pb"], int(self.fields["ats"])
+        installation = old_token.rpartition(":")[0]
+        old_run, old_pod = self.job["metadata"]["name"], self.pod["metadata"]["name"]
+        for job_id in job_ids:
+            claim = Claim(number=claims, token=f"{installation}:{uuid.uuid4().hex}")
+            run, shown = run_name(self.settings, job_id, claim), paperjob_name(self.settings, job_id)
+            changes = {
+                old_run: run,
+                self.paperjob["metadata"]["name"]: shown,
+                self.job_id: job_id,
+                old_token: claim.token,
+                **{one["metadata"]["uid"]: str(uuid.uuid4()) for one in objects},
+            }
+            paperjob, job, pod = (_replaced(text, changes) for text in texts)
+            yield Copy(
+                namespace=self.job["metadata"]["namespace"],
+                paperjob_name=shown,
+                paperjob=paperjob,
+                run=run,
+                job=job,
+                pod_name=_replaced(old_pod, changes),
+                pod=pod,
+                queue=f"{self.settings.prefix}:{self.settings.queue}",
+                job_id=job_id,
+                token=claim.token,
+                fields={name: _replaced(value, changes) for name, value in self.fields.items()},
+            )
 
 
 def original(cluster: ControlPlane, port: int, namespace: str, settings: QueueSettings, job_id: str) -> Original:
@@ -86,26 +115,26 @@ def original(cluster: ControlPlane, port: int, namespace: str, settings: QueueSe
     )
 
 
-def put_into_cluster(cluster: ControlPlane, copies: Iterable[Original]) -> None:
+def put_into_cluster(cluster: ControlPlane, copies: Sequence[Copy]) -> None:
     """Write PaperJobs, Jobs and Pods, owners first: the garbage collector must find them."""
-    copies = list(copies)
-    for kind, bodies in (
-        ("paperjobs.dev/paperjobs", [one.paperjob for one in copies]),
-        ("jobs", [one.job for one in copies]),
-        ("pods", [one.pod for one in copies]),
-    ):
-        for some in _in_parts(bodies):
-            _put(cluster.etcd, kind, some)
+    for start in range(0, len(copies), TOGETHER):
+        some = copies[start : start + TOGETHER]
+        namespace = f"{some[0].namespace}/"
+        _put(
+            cluster.etcd,
+            {f"/registry/paperjobs.dev/paperjobs/{namespace}{one.paperjob_name}": one.paperjob for one in some},
+        )
+        _put(cluster.etcd, {f"/registry/jobs/{namespace}{one.run}": one.job for one in some})
+        _put(cluster.etcd, {f"/registry/pods/{namespace}{one.pod_name}": one.pod for one in some})
 
 
-def put_into_redis(port: int, copies: Iterable[Original]) -> None:
+def put_into_redis(port: int, copies: Iterable[Copy]) -> None:
     """Write the BullMQ jobs as active ones, with their locks."""
     with redis.Redis(host="127.0.0.1", port=port) as client, client.pipeline(transaction=False) as pipeline:
         for one in copies:
-            base = f"{one.settings.prefix}:{one.settings.queue}:"
-            pipeline.hset(base + one.job_id, mapping=dict(one.fields))
-            pipeline.set(f"{base}{one.job_id}:lock", one.claim.token, px=LOCK_MS)
-            pipeline.lpush(f"{base}active", one.job_id)
+            pipeline.hset(f"{one.queue}:{one.job_id}", mapping=dict(one.fields))
+            pipeline.set(f"{one.queue}:{one.job_id}:lock", one.token, px=LOCK_MS)
+            pipeline.lpush(f"{one.queue}:active", one.job_id)
         pipeline.execute()
 
 
@@ -130,25 +159,18 @@ redis.call("ZADD", KEYS[1] .. "marker", 0, "0")
 """
 
 
-def _put(etcd_url: str, kind: str, bodies: list[Mapping[str, Any]]) -> None:
-    puts = [
-        {
-            "requestPut": {
-                "key": _base64(f"/registry/{kind}/{body['metadata']['namespace']}/{body['metadata']['name']}"),
-                "value": _base64(json.dumps(body)),
-            }
-        }
-        for body in bodies
-    ]
-    request = urllib.request.Request(f"{etcd_url}/v3/kv/txn", data=json.dumps({"success": puts}).encode())
+def _put(etcd: str, values: Mapping[str, str]) -> None:
+    puts = [{"requestPut": {"key": _base64(key), "value": _base64(value)}} for key, value in values.items()]
+    request = urllib.request.Request(f"{etcd}/v3/kv/txn", data=json.dumps({"success": puts}).encode())
     with urllib.request.urlopen(request, timeout=30) as answer:
         if not json.load(answer).get("succeeded"):
             raise RuntimeError("etcd did not take the objects")
 
 
-def _in_parts(bodies: list[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    for start in range(0, len(bodies), TOGETHER):
-        yield bodies[start : start + TOGETHER]
+def _replaced(text: str, changes: Mapping[str, str]) -> str:
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
 
 
 def _base64(text: str) -> str:

@@ -1,4 +1,4 @@
-"""kopf's part: it tells of every change to a PaperQueue, PaperJob or ApiBudget, and writes nothing.
+"""kopf's part: it tells of every change to a PaperQueue or ApiBudget, and writes nothing.
 
 kopf runs in a thread with an event loop of its own: it cancels every task on its loop when it stops, and replaces the
 main loop's signal handlers, which are the operator's (verified with kopf 1.45.2). Only `on.event` is used: every other
@@ -19,7 +19,7 @@ import kopf
 from paperjobs.errors import ClusterUnavailable
 from paperjobs.kube import names
 from paperjobs.kube.api import Json, Resource
-from paperjobs.kube.objects import KINDS
+from paperjobs.kube.objects import SETTINGS
 
 STOP_SECONDS: Final = 1.0
 """Longest wait for kopf to stop (measured: 0.01 to 0.3 s); its thread is a daemon and cannot act without us."""
@@ -39,7 +39,7 @@ def registry(connect: Callable[[], Awaitable[kopf.ConnectionInfo]], saw: Saw) ->
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return await connect()
 
-    for kind in KINDS:
+    for kind in SETTINGS:
 
         def tell(event: Mapping[str, Any], kind: Resource = kind, **_: Any) -> None:
             saw(kind, dict(event["object"]), event["type"] == "DELETED")

@@ -1,17 +1,19 @@
 """Everything a leading replica does, from the first listing to the last task: the composition of the real cluster.
 
 ```
-kopf ─▶ Objects ─▶ Desk ─▶ engine ─▶ KubernetesCluster ─▶ API server
-list ──▶   ▲                 ▲             │
-           └── our writes ───┼─────────────┘
-         RunCache (Jobs, Pods)
+kopf (settings) ─────▶ Objects ─▶ Desk ─▶ engine ─▶ KubernetesCluster ─▶ API server
+watch (PaperJobs) ────▶   ▲                 ▲             │
+                          └── our writes ───┼─────────────┘
+                        RunCache (Jobs, Pods)
 ```
+PaperJobs are watched by ourselves: they are as many as there are jobs, and kopf is slow with many objects.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -20,14 +22,15 @@ from typing import Final, Protocol
 import kopf
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
-from paperjobs.kube.api import Api, Json, NotFound
+from paperjobs.kube.api import PAPERJOBS, Api, Json, NotFound
 from paperjobs.kube.cluster import KubernetesCluster, is_shown
 from paperjobs.kube.desk import Desk
 from paperjobs.kube.handlers import tell_of_changes
 from paperjobs.kube.login import kopf_connection, login
-from paperjobs.kube.objects import Objects
+from paperjobs.kube.objects import SETTINGS, Objects, without_managed_fields
 from paperjobs.kube.runcache import RunCache
 from paperjobs.kube.statuswriter import Key, StatusWriter
+from paperjobs.kube.watch import Watch
 from paperjobs.model import QueueSettings
 from paperjobs.ports import Cluster
 
@@ -69,6 +72,15 @@ class Leader:
         self._objects = Objects(self._desk.changed)
         self._statuses = StatusWriter(self._write_status)
         self._runs = RunCache(api, changed=self._desk.wake, regained=self._regained, resync_seconds=resync_seconds)
+        self._paperjobs_listed = asyncio.Event()
+        self._paperjobs = Watch(
+            api,
+            PAPERJOBS,
+            keep=without_managed_fields,
+            changed=self._paperjob_changed,
+            regained=self._paperjobs_listed.set,
+            resync_seconds=resync_seconds,
+        )
         cluster = KubernetesCluster(
             api=api, objects=self._objects, runs=self._runs, statuses=self._statuses, now=unix_ms
         )
@@ -88,6 +100,7 @@ class Leader:
         await self._list_until_done()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._runs.run(), name="runs")
+            tasks.create_task(self._paperjobs.run(), name="PaperJobs")
             tasks.create_task(self._statuses.run(), name="statuses")
             tasks.create_task(tell_of_changes(self._api.namespace, self._connect, self._objects.saw), name="kopf")
             tasks.create_task(self._list_again(), name="resync")
@@ -95,6 +108,9 @@ class Leader:
 
     async def _run_engine(self) -> None:
         await self._runs.wait_until_synced()
+        await self._paperjobs_listed.wait()
+        # What was listed stays, and holds no cycles: the collector need not walk through it for ever after.
+        gc.freeze()
         self._desk.open(self._engine, self._objects, self._statuses)
         self._working = True
         await self._engine.run()
@@ -104,6 +120,13 @@ class Leader:
         self._desk.wake_all()
         if self._working:
             self._list_now.set()
+
+    def _paperjob_changed(self, name: str) -> None:
+        body = self._paperjobs.objects.get(name)
+        if body is not None:
+            self._objects.saw(PAPERJOBS, body)
+        else:
+            self._objects.saw_none(PAPERJOBS, name, self._paperjobs.version)
 
     async def _list_until_done(self) -> None:
         said = ""
@@ -124,7 +147,7 @@ class Leader:
     async def _list(self) -> str:
         """List everything; what went wrong, or nothing."""
         try:
-            await self._objects.reload(self._api)
+            await self._objects.reload(self._api, SETTINGS)
         except NotFound:
             return "the cluster does not know them; install them with kubectl apply -f crds/"
         except (ClusterUnavailable, LaunchRefused) as error:

@@ -29,6 +29,8 @@ class Shelf:
     def __init__(self) -> None:
         self._filed: dict[Place, dict[str, Json]] = defaultdict(dict)
         self._views: dict[str, PaperJobView] = {}
+        self._proven: dict[str, bool] = {}
+        """Whether the name proves what the label says, for those filed under a queue's key."""
         self._by_uid: dict[str, Json] = {}
         self._followed: dict[str, str] = {}
         """Key of the queue by the uid of one made by hand whose job is in it. Kept when the PaperJob goes: its queue
@@ -39,7 +41,7 @@ class Shelf:
         name = body["metadata"]["name"]
         self._filed[_place(body)][name] = body
         self._by_uid[body["metadata"]["uid"]] = body
-        self._views.pop(name, None)
+        self._forget_read(name)
 
     def drop(self, body: Json) -> None:
         """Take out an object as it was put in."""
@@ -48,11 +50,11 @@ class Shelf:
         if not self._filed[place]:
             del self._filed[place]
         self._by_uid.pop(body["metadata"]["uid"], None)
-        self._views.pop(name, None)
+        self._forget_read(name)
 
     def views(self, queue: QueueSettings) -> list[PaperJobView]:
         """Every PaperJob of a queue."""
-        shown = (body for body in self._at(_KEY, queue.key) if is_of(body, queue))
+        shown = (body for body in self._at(_KEY, queue.key) if self._is_of(body, queue))
         for body in self._at(_PAPERQUEUE, queue.name):
             if (body.get("status") or {}).get("jobId"):
                 self._followed.setdefault(body["metadata"]["uid"], queue.key)
@@ -81,6 +83,16 @@ class Shelf:
 
     def _at(self, kind: str, word: str) -> Iterable[Json]:
         return self._filed.get((kind, word), {}).values()
+
+    def _forget_read(self, name: str) -> None:
+        self._views.pop(name, None)
+        self._proven.pop(name, None)
+
+    def _is_of(self, body: Json, queue: QueueSettings) -> bool:
+        name = body["metadata"]["name"]
+        if name not in self._proven:
+            self._proven[name] = is_of(body, queue)
+        return self._proven[name]
 
     def _view(self, body: Json) -> PaperJobView:
         name = body["metadata"]["name"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from paperjobs.errors import ClusterUnavailable
@@ -24,6 +24,9 @@ WATCH_SECONDS: Final = 60
 BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0)
 """From one try to the next after consecutive failures; the last one repeats. Short: an engine without sight starts
 nothing. The first also keeps a server that ends every watch at once from being asked without a pause."""
+
+TOLD_AT_ONCE: Final = 200
+"""Changes that a listing has brought and that are told before anybody else gets a turn."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,11 @@ class Watch:
         self._resync_seconds = resync_seconds
         self._version = ""
         self._resync_at = 0.0
+
+    @property
+    def version(self) -> str:
+        """The resourceVersion at which `objects` was the whole truth; empty before the first listing."""
+        return self._version
 
     async def run(self) -> None:
         """List and watch until cancelled; failures are logged once each time they begin, and tried again."""
@@ -95,7 +103,7 @@ class Watch:
         previous, self.objects = self.objects, found
         self._version = version
         self._resync_at = _now() + self._resync_seconds
-        self._tell(name for name in previous.keys() | found.keys() if previous.get(name) != found.get(name))
+        await self._tell_of_many([name for name in previous.keys() | found if previous.get(name) != found.get(name)])
         self._in_sync()
 
     async def _follow(self) -> None:
@@ -122,6 +130,11 @@ class Watch:
         if not self.synced:
             self.synced = True
             self._regained()
+
+    async def _tell_of_many(self, names: Sequence[str]) -> None:
+        for start in range(0, len(names), TOLD_AT_ONCE):
+            self._tell(names[start : start + TOLD_AT_ONCE])
+            await asyncio.sleep(0)
 
     def _tell(self, names: Iterable[str]) -> None:
         for name in names:

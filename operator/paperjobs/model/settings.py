@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 from paperjobs.model.naming import dns_slug
@@ -92,7 +93,7 @@ class QueueSettings:
     """PaperJobs kept after their end; older ones are deleted. BullMQ's own history follows removeOnComplete/Fail."""
     template: RunnerTemplate = field(default_factory=RunnerTemplate)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What the queue is called in labels and inside the engine: the same whichever PaperQueue serves it."""
         return f"{dns_slug(self.queue)}-{digest(self.prefix, self.queue)}"

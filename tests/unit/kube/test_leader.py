@@ -19,6 +19,9 @@ from paperjobs.settings import OperatorSettings, RedisSettings
 from support.fake_kube import FakeKube
 
 PAPERQUEUE = "/apis/paperjobs.dev/v1alpha1/namespaces/test/paperqueues/a"
+PAPERJOB = "/apis/paperjobs.dev/v1alpha1/namespaces/test/paperjobs/a"
+WATCHES = 4
+"""Of the leader itself: Jobs, Pods, their Events, PaperJobs. kopf's are not among them."""
 
 
 class Engine:
@@ -72,7 +75,7 @@ async def test_a_paperqueue_deleted_while_nobody_could_see_is_missed_when_sight_
 ) -> None:
     await kube.put(PAPERQUEUE, {"metadata": {"name": "a"}, "spec": {"queue": "q", "pipeline": "p"}})
     await until(lambda: engine.queues == ["a"])
-    await until(lambda: kube.watching == 3)
+    await until(lambda: kube.watching == WATCHES)
     kube.answer = (503, {"message": "away"})
     await kube.cut()
     await until(lambda: kube.watching == 0)
@@ -81,6 +84,22 @@ async def test_a_paperqueue_deleted_while_nobody_could_see_is_missed_when_sight_
     kube.answer = None
     await until(lambda: engine.queues == [])
     assert engine.woken
+
+
+async def test_paperjobs_wake_their_queue_when_they_come_and_when_they_go(
+    kube: FakeKube, engine: Engine, leading: asyncio.Task[None]
+) -> None:
+    await kube.put(PAPERQUEUE, {"metadata": {"name": "a"}, "spec": {"queue": "q", "pipeline": "p", "concurrency": 1}})
+    await until(lambda: engine.queues == ["a"])
+    await until(lambda: kube.watching == WATCHES)
+
+    engine.woken.clear()
+    await kube.put(PAPERJOB, {"metadata": {"name": "a"}, "spec": {"queue": "a"}})
+    await until(lambda: bool(engine.woken))
+
+    engine.woken.clear()
+    await kube.remove(PAPERJOB)
+    await until(lambda: bool(engine.woken))
 
 
 async def test_a_dead_engine_ends_the_term(engine: Engine, leading: asyncio.Task[None]) -> None:

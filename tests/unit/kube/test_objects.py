@@ -126,3 +126,14 @@ def test_an_event_from_before_a_deletion_does_not_bring_the_object_back() -> Non
     assert told.names() == set()
     told.objects.saw(PAPERJOBS, body("a", 7, uid="2"))
     assert told.names() == {"a"}
+
+
+def test_that_there_was_none_of_a_name_says_nothing_of_one_made_later() -> None:
+    told = Told()
+    told.objects.saw(PAPERJOBS, body("a", 5))
+    told.objects.saw(PAPERJOBS, body("b", 7))
+    told.objects.saw_none(PAPERJOBS, "a", "6")
+    told.objects.saw_none(PAPERJOBS, "b", "6")
+    told.objects.saw_none(PAPERJOBS, "never", "6")
+    assert told.names() == {"b"}
+    assert told.changes[-1] == ("paperjobs", "a", True)
