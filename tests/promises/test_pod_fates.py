@@ -6,6 +6,7 @@ Dagster #3705 and #33755 lost track of evicted pods, and Kubernetes' own retries
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -92,17 +93,47 @@ async def test_a_run_out_of_memory_is_tried_again_as_often_as_the_producer_said(
     await view.shows(job_id, phase="Failed", reason="OOMKilled", attempt=2)
 
 
-def _lose(node: TestNode, container: Started) -> None:
+async def test_a_run_that_hangs_while_no_operator_is_there_is_ended_by_its_node_and_told_of_later(
+    start: Start, view: QueueView, app: WebApp, test_node: TestNode, namespace: str
+) -> None:
+    await view.serve(timeout="1s", startTimeout="5s")
+    operator = start()
+    job_id = await app.add(QUEUE, {"seconds": 60})
+    container = await _running(test_node, namespace)
+    await view.shows(job_id, phase="Running")
+    assert await asyncio.to_thread(operator.stop) == 0
+    async with asyncio.timeout(10):
+        while container.exit_code is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    start()
+    ended = await view.reaches(job_id, "failed")
+    assert (ended["attemptsMade"], ended["attemptsStarted"]) == (1, 1)
+    assert "the run's node ended it after its queue's timeout" in ended["failedReason"]
+    await view.shows(job_id, phase="Failed", reason="DeadlineExceeded")
+
+
+Disruption = Callable[[TestNode, Started, Kubectl], None]
+
+
+def _lose(node: TestNode, container: Started, _: Kubectl) -> None:
     node.lose(container)
     node.collect_lost(container)
+
+
+def _drain(_: TestNode, container: Started, kubectl: Kubectl) -> None:
+    """As `kubectl drain` does with every pod of a node."""
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": container.pod}}
+    path = f"/api/v1/namespaces/{container.namespace}/pods/{container.pod}/eviction"
+    kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
 
 
 @pytest.mark.parametrize(
     "disrupt",
     [
-        pytest.param(TestNode.evict, id="evicted: its node is short of memory"),
-        pytest.param(TestNode.preempt, id="preempted by a more important pod"),
-        pytest.param(TestNode.shut_down, id="its spot instance is taken away"),
+        pytest.param(lambda node, container, _: node.evict(container), id="evicted: its node is short of memory"),
+        pytest.param(_drain, id="evicted: its node is drained"),
+        pytest.param(lambda node, container, _: node.preempt(container), id="preempted by a more important pod"),
+        pytest.param(lambda node, container, _: node.shut_down(container), id="its spot instance is taken away"),
         pytest.param(_lose, id="its node is lost"),
     ],
 )
@@ -112,18 +143,17 @@ async def test_a_disruption_costs_no_attempt_and_the_job_runs_again(
     app: WebApp,
     test_node: TestNode,
     namespace: str,
-    disrupt: Callable[[TestNode, Started], None],
+    disrupt: Disruption,
 ) -> None:
     await view.serve(concurrency=1)
     start()
     job_id = await app.add(QUEUE, {"seconds": 3, "report": {"result": {"n": 7}}})  # one attempt is all it has
     first = await _running(test_node, namespace)
-    await asyncio.to_thread(disrupt, test_node, first)
+    await asyncio.to_thread(disrupt, test_node, first, view.kubectl)
     ended = await view.reaches(job_id, "completed")
     assert (ended["attemptsMade"], ended["attemptsStarted"], ended["failedReason"]) == (1, 2, None)
     assert ended["returnvalue"] == {"n": 7}
     assert len(test_node.started_in(namespace)) == 2
-    assert test_node.started_in(namespace)[1].at >= first.at
     await view.shows(job_id, phase="Completed", attempt=1)
     await view.says(active="0/1")
 
