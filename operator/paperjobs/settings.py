@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo
 
 from paperjobs.errors import SettingsError
 
@@ -48,6 +49,21 @@ def _host_only(value: str) -> str:
     return value
 
 
+def _authority(value: str, info: ValidationInfo) -> str:
+    if not info.data.get("tls"):
+        raise ValueError("REDIS_TLS is not true, so nothing would be encrypted; set both or none")
+    try:
+        ssl.create_default_context(cafile=None if _is_pem(value) else value, cadata=value if _is_pem(value) else None)
+    except (OSError, ValueError):  # an SSLError is an OSError
+        raise ValueError("no certificates can be read from it") from None
+    return value
+
+
+def _is_pem(authority: str) -> bool:
+    """Whether certificates are given as they are, and not as the name of a file."""
+    return authority.startswith("-----BEGIN")
+
+
 class RedisSettings(BaseModel):
     """How to reach the Redis (or Valkey) that holds BullMQ's queues. The variables are the web app's own."""
 
@@ -68,10 +84,16 @@ class RedisSettings(BaseModel):
     tls: bool = Field(
         False, validation_alias="REDIS_TLS", description="true when Redis is reached over TLS, else false (default)"
     )
+    tls_ca: Annotated[str, AfterValidator(_authority)] | None = Field(
+        None,
+        validation_alias="REDIS_TLS_CA",
+        description="a PEM file of the authority that signed Redis' certificate, or its text (default: the system's)",
+    )
     db: int = Field(0, validation_alias="REDIS_DB", ge=0, le=1023, description="the number of the database (default 0)")
 
     def connection(self) -> dict[str, Any]:
-        """Arguments for `redis.asyncio.Redis(...)`; the only place where the password leaves its wrapper."""
+        """Arguments for `redis.asyncio.Redis(...)`; the only place where the password leaves its wrapper. With TLS the
+        server's certificate and host name are verified, which is redis-py's default."""
         return {
             "host": self.host,
             "port": self.port,
@@ -79,6 +101,7 @@ class RedisSettings(BaseModel):
             "password": self.password.get_secret_value() if self.password is not None else None,
             "ssl": self.tls,
             "db": self.db,
+            **({} if self.tls_ca is None else {"ssl_ca_data" if _is_pem(self.tls_ca) else "ssl_ca_certs": self.tls_ca}),
         }
 
 

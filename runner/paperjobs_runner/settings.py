@@ -28,6 +28,11 @@ ARXIV_INTERVAL_S: Final = 3.0
 _T = TypeVar("_T")
 
 
+def is_pem(authority: str) -> bool:
+    """Whether certificates are given as they are, and not as the name of a file."""
+    return authority.startswith("-----BEGIN")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RedisSettings:
     """Where BullMQ lives."""
@@ -38,6 +43,8 @@ class RedisSettings:
     password: str | None = field(repr=False)
     tls: bool
     db: int
+    tls_ca: str | None = None
+    """A PEM file of the authority that signed Redis' certificate, or its text; None for the system's authorities."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +180,9 @@ def _redis(reader: _Reader) -> RedisSettings | None:
     port = reader.read("REDIS_PORT", _port)
     db = reader.read("REDIS_DB", _database_number)
     tls = reader.read("REDIS_TLS", _flag)
+    tls_ca = reader.read("REDIS_TLS_CA", _authority)
+    if tls_ca is not None and not tls:
+        reader.wrong("REDIS_TLS_CA: REDIS_TLS is not true, so nothing would be encrypted; set both or none")
     if host is None:
         if reader.text(BUDGETS):
             reader.wrong(f"REDIS_HOST: not set; the budgets in {BUDGETS} are kept in Redis")
@@ -184,6 +194,7 @@ def _redis(reader: _Reader) -> RedisSettings | None:
         password=reader.text("REDIS_PASSWORD"),
         tls=tls or False,
         db=db or 0,
+        tls_ca=tls_ca,
     )
 
 
@@ -257,6 +268,16 @@ def _flag(value: str) -> bool:
     if value.lower() not in known:
         raise ValueError(f"expected true or false, got {value[:20]!r}")
     return known[value.lower()]
+
+
+def _authority(value: str) -> str:
+    import ssl  # costs the start 10 ms, and is nearly never asked for
+
+    try:
+        ssl.create_default_context(cafile=None if is_pem(value) else value, cadata=value if is_pem(value) else None)
+    except (OSError, ValueError):
+        raise ValueError("expected a PEM file of certificates, or their text; none can be read from it") from None
+    return value
 
 
 def _adobe_region(value: str) -> str:

@@ -6,6 +6,7 @@ Connections that exist stay where they are: it is for the client to notice that 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ class Switchboard:
 
 
 @asynccontextmanager
-async def switchboard(target: int) -> AsyncIterator[Switchboard]:
-    """A switchboard on loopback that leads to `target` first."""
+async def switchboard(target: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Switchboard]:
+    """A switchboard on loopback that leads to `target` first; with `tls` it speaks TLS to those who connect."""
     board = Switchboard(target=target)
     talking = set[asyncio.Task[None]]()
 
@@ -51,7 +52,7 @@ async def switchboard(target: int) -> AsyncIterator[Switchboard]:
         finally:
             talking.discard(task)
 
-    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    server = await asyncio.start_server(connect, "127.0.0.1", 0, ssl=tls)
     board.port = server.sockets[0].getsockname()[1]
     try:
         yield board

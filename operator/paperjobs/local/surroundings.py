@@ -18,7 +18,15 @@ from paperjobs.local.statedir import StateDir
 from paperjobs.local.valkey import embedded_valkey
 from paperjobs.settings import RedisSettings, read_settings
 
-REDIS_VARIABLES: Final = ("REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS", "REDIS_DB")
+REDIS_VARIABLES: Final = (
+    "REDIS_HOST",
+    "REDIS_PORT",
+    "REDIS_USERNAME",
+    "REDIS_PASSWORD",
+    "REDIS_TLS",
+    "REDIS_TLS_CA",
+    "REDIS_DB",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

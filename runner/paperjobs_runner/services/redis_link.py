@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from paperjobs_runner.settings import RedisSettings
+from paperjobs_runner.settings import RedisSettings, is_pem
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -19,6 +19,7 @@ def connect(settings: RedisSettings) -> Redis:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    authority = settings.tls_ca or ""
     return Redis(
         host=settings.host,
         port=settings.port,
@@ -26,6 +27,8 @@ def connect(settings: RedisSettings) -> Redis:
         username=settings.username,
         password=settings.password,
         ssl=settings.tls,
+        ssl_ca_certs=authority if authority and not is_pem(authority) else None,
+        ssl_ca_data=authority if is_pem(authority) else None,
         socket_timeout=TIMEOUT_S,
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
