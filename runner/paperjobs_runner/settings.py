@@ -181,7 +181,7 @@ def _redis(reader: _Reader) -> RedisSettings | None:
     db = reader.read("REDIS_DB", _database_number)
     tls = reader.read("REDIS_TLS", _flag)
     tls_ca = reader.read("REDIS_TLS_CA", _authority)
-    if tls_ca is not None and not tls:
+    if reader.text("REDIS_TLS_CA") and not tls:
         reader.wrong("REDIS_TLS_CA: REDIS_TLS is not true, so nothing would be encrypted; set both or none")
     if host is None:
         if reader.text(BUDGETS):

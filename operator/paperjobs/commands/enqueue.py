@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Add one job to a queue, as the web app would, and print its id. A paper that already waits or "
         "runs in the queue is not added twice: the id of its job is printed.",
         epilog="Redis is the one that REDIS_HOST names (REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD, REDIS_TLS, "
-        "REDIS_DB), else that of the `paperjobs local` started in the same folder.",
+        "REDIS_TLS_CA, REDIS_DB), else that of the `paperjobs local` started in the same folder.",
     )
     parser.add_argument("queue", metavar="QUEUE", help="BullMQ's name of the queue, such as institution-extraction")
     parser.add_argument("--paper-id", required=True, metavar="ID", help="the web app's id of the paper")

@@ -38,6 +38,22 @@ def test_every_variable_reaches_its_field() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("tls", "authority", "said"),
+    [
+        ("true", "/no/such/file.pem", "no certificates can be read from it"),
+        ("true", "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----", "no certificates can be read"),
+        ("false", __file__, "nothing would be encrypted"),  # an authority is named, so TLS was meant
+    ],
+)
+def test_an_authority_that_would_not_protect_is_refused(tls: str, authority: str, said: str) -> None:
+    env = {"REDIS_HOST": "h", "REDIS_TLS": tls, "REDIS_TLS_CA": authority}
+    with pytest.raises(SettingsError, match="REDIS_TLS_CA: ") as caught:
+        read_settings(OperatorSettings, env)
+    assert said in str(caught.value)
+    assert authority not in str(caught.value)
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     settings = read_settings(OperatorSettings, {"REDIS_HOST": "h", "REDIS_PASSWORD": "", "PAPERJOBS_NAMESPACE": " "})
     assert settings.redis.password is None

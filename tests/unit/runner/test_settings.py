@@ -76,6 +76,21 @@ def test_every_wrong_setting_is_reported_at_once() -> None:
     assert "db-secret" not in refusal.value.message
 
 
+@pytest.mark.parametrize(
+    ("tls", "authority", "said"),
+    [
+        ("true", "/no/such/file.pem", "none can be read from it"),
+        ("true", "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----", "none can be read from it"),
+        ("false", __file__, "nothing would be encrypted"),  # an authority is named, so TLS was meant
+    ],
+)
+def test_an_authority_that_would_not_protect_redis_is_refused(tls: str, authority: str, said: str) -> None:
+    with pytest.raises(SettingsInvalid) as refusal:
+        read_settings({**COMPLETE, "REDIS_TLS": tls, "REDIS_TLS_CA": authority})
+    assert "REDIS_TLS_CA: " in refusal.value.message
+    assert said in refusal.value.message
+
+
 def test_no_secret_is_in_the_settings_representation() -> None:
     shown = repr(read_settings(COMPLETE))
     for secret in ("hunter22", "db-secret", "sk-ant-1", "adobe-id", "adobe-secret"):
