@@ -7,8 +7,6 @@ time than everything we do ourselves (measured). What is taken from it: credenti
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,11 +18,10 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio.client.rest import RESTClientObject
 
-from paperjobs.errors import ClusterUnavailable, LaunchRefused, SettingsError
+from paperjobs.errors import ClusterUnavailable, SettingsError
+from paperjobs.kube.answers import Conflict, Json, NotFound, events, hang_up, parsed, refusal, unavailable
 from paperjobs.kube.clock import ServerClock
 from paperjobs.kube.login import Login, login
-
-Json = dict[str, Any]
 
 REQUEST_SECONDS: Final = 10.0
 """Longest time one request may take: a healthy API server answers within one second."""
@@ -62,26 +59,6 @@ LEASES: Final = Resource("apis/coordination.k8s.io/v1", "leases")
 PAPERQUEUES: Final = Resource("apis/paperjobs.dev/v1alpha1", "paperqueues")
 PAPERJOBS: Final = Resource("apis/paperjobs.dev/v1alpha1", "paperjobs")
 APIBUDGETS: Final = Resource("apis/paperjobs.dev/v1alpha1", "apibudgets")
-
-
-class Refused(LaunchRefused):
-    """The API server refused a request."""
-
-
-class NotFound(Refused):
-    """The object, or its kind, does not exist."""
-
-
-class AlreadyExists(Refused):
-    """An object of that name exists."""
-
-
-class Conflict(ClusterUnavailable):
-    """The object was changed meanwhile; read it again."""
-
-
-class Gone(ClusterUnavailable):
-    """The resource version is too old; list again."""
 
 
 class RequestObserver(Protocol):
@@ -211,9 +188,9 @@ class Api:
         )
         response = await self._send(_Request(method="WATCH", resource=resource, query=query, timeout=timeout))
         try:
-            yield _events(response)
+            yield events(response)
         finally:
-            _hang_up(response)
+            hang_up(response)
 
     async def _call(
         self,
@@ -237,9 +214,9 @@ class Api:
             # The limit is for the server: whoever waits for a slot waits for us.
             async with self._slots, asyncio.timeout(seconds):
                 response = await self._send(request)
-                return _parsed(await response.read())
+                return parsed(await response.read())
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def _send(self, request: _Request) -> aiohttp.ClientResponse:
         if request.method not in READING and not self._may_write():
@@ -250,7 +227,7 @@ class Api:
             await self._login_again()
             response = await self._try(request)
         if response.status >= 400:
-            raise await _refusal(response)
+            raise await refusal(response)
         return response
 
     async def _try(self, request: _Request) -> aiohttp.ClientResponse:
@@ -272,7 +249,7 @@ class Api:
             self._clock.heard(response.headers.get("Date"))
             return response
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         finally:
             if self._observer is not None:
                 self._observer.requested(request.method.lower(), request.resource.plural, code)
@@ -288,63 +265,3 @@ class Api:
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:
     return {name: value for name, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
-
-
-def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """End a stream at once: a polite TLS good-bye would outlive the event loop."""
-    if response.connection is not None and response.connection.transport is not None:
-        response.connection.transport.abort()
-    response.close()
-
-
-async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
-    # Not by lines of the stream: one object may be longer than the stream's buffer.
-    rest = b""
-    try:
-        async for chunk in response.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                event: Json = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise _failure(event["object"].get("code", 500), event["object"])
-                yield event
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        raise _unavailable(error) from error
-
-
-def _parsed(body: bytes) -> Json:
-    """An answer as JSON. While it is read the collector of cycles rests: there are none in JSON, and looking for them
-    after every few hundred objects makes a long list take eight times as long."""
-    gc.disable()
-    try:
-        answer: Json = json.loads(body)
-        return answer
-    finally:
-        gc.enable()
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> Exception:
-    try:
-        status = json.loads(await response.read())
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):  # Its code says enough.
-        status = {}
-    return _failure(response.status, status if isinstance(status, dict) else {})
-
-
-def _failure(code: int, status: Json) -> Exception:
-    """The server's own words as one of our errors; a code that may pass is ClusterUnavailable."""
-    message = str(status.get("message") or f"the API server answered {code}")
-    if code == 404:
-        return NotFound(message)
-    if code == 409:
-        return AlreadyExists(message) if status.get("reason") == "AlreadyExists" else Conflict(message)
-    if code == 410:
-        return Gone(message)
-    if code in (401, 408, 429) or code >= 500:
-        return ClusterUnavailable(message)
-    return Refused(message)
-
-
-def _unavailable(error: Exception) -> ClusterUnavailable:
-    said = str(error) or type(error).__name__
-    return ClusterUnavailable(f"the API server cannot be reached: {said}")

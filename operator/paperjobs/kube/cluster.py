@@ -11,18 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from paperjobs.errors import ClusterUnavailable, PaperJobDeleted
-from paperjobs.kube.api import (
-    APIBUDGETS,
-    JOBS,
-    PAPERJOBS,
-    PAPERQUEUES,
-    AlreadyExists,
-    Api,
-    Json,
-    NotFound,
-    Refused,
-    Resource,
-)
+from paperjobs.kube.answers import AlreadyExists, Json, NotFound, Refused
+from paperjobs.kube.api import APIBUDGETS, JOBS, PAPERJOBS, PAPERQUEUES, Api, Resource
 from paperjobs.kube.apibudget import budget_status, worth_showing
 from paperjobs.kube.manifest import Owner, job_manifest
 from paperjobs.kube.names import HAND_MADE

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Json, Resource
+from paperjobs.kube.answers import Json
+from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Resource
 from paperjobs.kube.objects import Objects
 from paperjobs.kube.paperjob import is_final, is_of, made_by_hand, queue_key, stray_status, usurper_status
 from paperjobs.kube.paperqueue import refused_status

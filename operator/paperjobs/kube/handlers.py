@@ -18,7 +18,8 @@ import kopf
 
 from paperjobs.errors import ClusterUnavailable
 from paperjobs.kube import names
-from paperjobs.kube.api import Json, Resource
+from paperjobs.kube.answers import Json
+from paperjobs.kube.api import Resource
 from paperjobs.kube.objects import SETTINGS
 
 STOP_SECONDS: Final = 1.0

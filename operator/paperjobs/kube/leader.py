@@ -22,7 +22,8 @@ from typing import Final, Protocol
 import kopf
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
-from paperjobs.kube.api import PAPERJOBS, Api, Json, NotFound
+from paperjobs.kube.answers import Json, NotFound
+from paperjobs.kube.api import PAPERJOBS, Api
 from paperjobs.kube.cluster import KubernetesCluster, is_shown
 from paperjobs.kube.desk import Desk
 from paperjobs.kube.handlers import tell_of_changes

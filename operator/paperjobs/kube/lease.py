@@ -21,7 +21,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
-from paperjobs.kube.api import LEASES, AlreadyExists, Api, Conflict, Json
+from paperjobs.kube.answers import AlreadyExists, Conflict, Json
+from paperjobs.kube.api import LEASES, Api
 
 DEADLINE_PART: Final = 0.6
 """Part of the lease's duration after which a leader that could not renew stops; the rest is for stopping."""

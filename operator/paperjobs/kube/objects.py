@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Api, Json, Resource
+from paperjobs.kube.answers import Json
+from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Api, Resource
 from paperjobs.kube.shelf import Shelf
 
 SETTINGS: Final = (APIBUDGETS, PAPERQUEUES)

@@ -13,7 +13,8 @@ from typing import Final
 
 from paperjobs.errors import ClusterUnavailable
 from paperjobs.kube import names
-from paperjobs.kube.api import EVENTS, JOBS, PODS, Api, Json
+from paperjobs.kube.answers import Json
+from paperjobs.kube.api import EVENTS, JOBS, PODS, Api
 from paperjobs.kube.obstacle import obstacle
 from paperjobs.kube.runs import read_run, telling
 from paperjobs.kube.watch import Watch

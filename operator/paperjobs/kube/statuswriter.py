@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
-from paperjobs.kube.api import Json, Resource
+from paperjobs.kube.answers import Json
+from paperjobs.kube.api import Resource
 
 INTERVAL_SECONDS: Final = 1.0
 """Between two writes to one object: people cannot read faster, and each write costs the API server 5 ms."""

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from paperjobs.errors import ClusterUnavailable
-from paperjobs.kube.api import Api, Gone, Json, Refused, Resource
+from paperjobs.kube.answers import Gone, Json, Refused
+from paperjobs.kube.api import Api, Resource
 
 WATCH_SECONDS: Final = 60
 """How long one watch lasts: also bounds how long a connection that died without a word goes unnoticed."""

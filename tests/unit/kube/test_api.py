@@ -11,7 +11,8 @@ import pytest
 
 from paperjobs.errors import ClusterUnavailable, LaunchRefused
 from paperjobs.kube import api as api_module
-from paperjobs.kube.api import AlreadyExists, Api, Conflict, Gone, NotFound, Refused, Resource
+from paperjobs.kube.answers import AlreadyExists, Conflict, Gone, NotFound, Refused
+from paperjobs.kube.api import Api, Resource
 from paperjobs.kube.login import Login
 from support.fake_kube import FakeKube
 
