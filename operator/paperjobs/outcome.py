@@ -40,7 +40,8 @@ def outcome_of(exit_code: int, message: str) -> Outcome:
                 reason="RateLimited",
                 message=report.message or "an external service asks to wait",
                 retry_after_ms=report.retry_after_ms,
-                hold_budget=report.hold_budget,
+                budget=report.budget,
+                budget_held=report.budget_held,
             )
         case ExitCode.INTERRUPTED:
             return Outcome(

@@ -70,9 +70,9 @@ class JobQueue(Protocol):
     async def hold(self, duration_ms: int) -> None:
         """Admit nothing from this queue for that long from now; an earlier hold that lasts longer stays."""
 
-    async def hold_budget(self, name: str, duration_ms: int, by: str) -> None:
+    async def hold_budget(self, budget: Budget, duration_ms: int, by: str) -> None:
         """Let nobody call the service of that budget for that long from now, since it asked the run `by` to wait; an
-        earlier hold that lasts longer stays. Nothing happens when the queue does not use the budget."""
+        earlier hold that lasts longer stays."""
 
     async def mirror_budgets(self, budgets: Sequence[Budget]) -> None:
         """Write the limits to where runs draw on them: runs that have begun keep to them from now on."""

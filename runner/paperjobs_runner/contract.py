@@ -179,8 +179,10 @@ class Report:
     """One sentence for the person who queued the job. Never a secret, never a traceback."""
     retry_after_ms: int | None = None
     """With RATE_LIMITED: how long the external service asked to wait."""
-    hold_budget: str | None = None
-    """With RATE_LIMITED: the budget of that service, when the run could not hold it itself."""
+    budget: str | None = None
+    """With RATE_LIMITED: the budget of that service; it is held instead of the queue."""
+    budget_held: bool = False
+    """The budget is held already (`services/lua/hold_budget.lua`); else the operator does it."""
 
     def encode(self) -> bytes:
         """JSON of at most `TERMINATION_MESSAGE_LIMIT` bytes: the message is shortened, then the result left out.
@@ -192,7 +194,8 @@ class Report:
             "errorType": self.error_type,
             "message": self.message,
             "retryAfterMs": self.retry_after_ms,
-            "holdBudget": self.hold_budget,
+            "budget": self.budget,
+            "budgetHeld": self.budget_held or None,
         }
         fields = {name: value for name, value in fields.items() if value is not None}
         if self.message is not None:
@@ -222,7 +225,8 @@ class Report:
             result=result if isinstance(result, dict) else None,
             error_type=_text(fields.get("errorType")),
             message=_text(fields.get("message")),
-            hold_budget=_text(fields.get("holdBudget")),
+            budget=_text(fields.get("budget")),
+            budget_held=fields.get("budgetHeld") is True,
             retry_after_ms=retry_after if type(retry_after) is int and retry_after >= 0 else None,
         )
 

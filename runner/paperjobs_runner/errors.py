@@ -112,8 +112,10 @@ class RateLimited(RunnerError):
     def __init__(self, message: str, *, retry_after_ms: int) -> None:
         super().__init__(message)
         self.retry_after_ms = max(0, min(retry_after_ms, RETRY_AFTER_CAP_MS))
-        self.hold_budget: str | None = None
-        """The budget that should be held for that long, when the run could not hold it itself."""
+        self.budget: str | None = None
+        """The budget that is to be held for that long."""
+        self.budget_held = False
+        """It is, so that nobody else has to."""
 
 
 class BudgetSpent(RateLimited):
@@ -125,7 +127,9 @@ def ending(error: BaseException, *, step: str) -> tuple[ExitCode, Report]:
     if isinstance(error, RunnerError):
         report = Report(error_type=type(error).__name__, message=error.message)
         if isinstance(error, RateLimited):
-            report = replace(report, retry_after_ms=error.retry_after_ms, hold_budget=error.hold_budget)
+            report = replace(
+                report, retry_after_ms=error.retry_after_ms, budget=error.budget, budget_held=error.budget_held
+            )
         return error.exit_code, report
     if isinstance(error, Interrupted | KeyboardInterrupt):
         message = f"the run was asked to stop in step {step!r}; it will be started again"

@@ -137,8 +137,8 @@ async def test_a_429_in_one_queues_pod_holds_both_queues_and_both_papers_are_don
         assert shown(kubectl, "ab/arxiv")["heldBy"].startswith("institution-extraction-")
         assert len(standins.arxiv.requests) == 1
 
-        # Nobody need wait for a minute here: somebody has spoken with arXiv, and takes the holds away.
-        await redis_client.delete(ARXIV.key("hold"), f"bull:{QUEUE}:paperjobs:hold")
+        # Nobody need wait for a minute here: somebody has spoken with arXiv, and takes the hold away.
+        await redis_client.delete(ARXIV.key("hold"))
         await eventually(lambda: phases(kubectl) == ["Completed", "Completed"], 90)
         for queue, job_id in jobs.items():
             assert await redis_client.zscore(f"bull:{queue}:completed", job_id) is not None

@@ -159,10 +159,8 @@ class BullmqJobQueue:
     async def hold(self, duration_ms: int) -> None:
         await self._scripts.hold(duration_ms)
 
-    async def hold_budget(self, name: str, duration_ms: int, by: str) -> None:
-        for budget in self._settings.budgets:
-            if budget.name == name:
-                await self._budgets.hold(budget, duration_ms, by)
+    async def hold_budget(self, budget: Budget, duration_ms: int, by: str) -> None:
+        await self._budgets.hold(budget, duration_ms, by)
 
     async def mirror_budgets(self, budgets: Sequence[Budget]) -> None:
         await self._budgets.mirror(budgets)

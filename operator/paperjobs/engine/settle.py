@@ -24,7 +24,7 @@ from paperjobs.engine.launch import CANCELLED, Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.engine.sidebyside import side_by_side
 from paperjobs.errors import RedisRefused
-from paperjobs.model import ActiveJob, Outcome, OutcomeKind, QueueSettings
+from paperjobs.model import ActiveJob, Outcome, OutcomeKind, QueueSettings, Run
 from paperjobs.ports import Cluster, JobQueue
 
 DEFAULT_HOLD_MS: Final = 30_000
@@ -84,9 +84,10 @@ class Settler:
             case Relock(job=job):
                 await self.queue.relock(job.id, job.claim, settings.lock_ms)
             case Finish(job=job, run=run, outcome=outcome):
-                if outcome.hold_budget is not None:
-                    await self.queue.hold_budget(outcome.hold_budget, _hold_ms(outcome), run.name)
-                if await self.finish(job, outcome):
+                if outcome.kind is OutcomeKind.RATE_LIMITED:
+                    # Before the job is back in its queue, so that nothing slips through.
+                    await self._hold(settings, run, outcome)
+                if await self.queue.finish(job.id, job.claim, outcome):
                     self.observer.settled(settings, run, outcome)
             case Launch(job=job, run=name):
                 await self._relaunch(settings, job, name)
@@ -105,11 +106,15 @@ class Settler:
             case _:
                 assert_never(decision)
 
-    async def finish(self, job: ActiveJob, outcome: Outcome) -> bool:
-        """Hand an outcome to BullMQ; after a rate limit the queue is held first, so that nothing slips through."""
-        if outcome.kind is OutcomeKind.RATE_LIMITED:
-            await self.queue.hold(_hold_ms(outcome))
-        return await self.queue.finish(job.id, job.claim, outcome)
+    async def _hold(self, settings: QueueSettings, run: Run, outcome: Outcome) -> None:
+        """Hold the budget of the service that asked to wait, unless the run did; without a budget, hold the queue."""
+        asked = DEFAULT_HOLD_MS if outcome.retry_after_ms is None else outcome.retry_after_ms
+        duration_ms = min(max(asked, 1), MAX_HOLD_MS)
+        budget = next((budget for budget in settings.budgets if budget.name == outcome.budget), None)
+        if budget is None:
+            await self.queue.hold(duration_ms)
+        elif not outcome.budget_held:
+            await self.queue.hold_budget(budget, duration_ms, run.name)
 
     async def _relaunch(self, settings: QueueSettings, active: ActiveJob, name: str) -> None:
         job = await self.queue.load(active.id, active.claim)
@@ -121,9 +126,4 @@ class Settler:
         if await self.cluster.run_exists(settings, name):
             return
         kept = await self.cluster.paperjob_exists(settings, job.id)
-        await self.finish(job, RUN_DELETED if kept else CANCELLED)
-
-
-def _hold_ms(outcome: Outcome) -> int:
-    asked = DEFAULT_HOLD_MS if outcome.retry_after_ms is None else outcome.retry_after_ms
-    return min(max(asked, 1), MAX_HOLD_MS)
+        await self.queue.finish(job.id, job.claim, RUN_DELETED if kept else CANCELLED)

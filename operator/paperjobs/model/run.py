@@ -43,8 +43,10 @@ class Outcome:
     message: str = ""
     result: Mapping[str, Any] | None = None
     retry_after_ms: int | None = None
-    hold_budget: str | None = None
-    """With RATE_LIMITED: a budget that the run should have held and could not."""
+    budget: str | None = None
+    """With RATE_LIMITED: the budget that is to be held instead of the queue."""
+    budget_held: bool = False
+    """The run has held it itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

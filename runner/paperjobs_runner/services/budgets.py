@@ -113,13 +113,14 @@ class _Line:
         operator does it."""
         from redis.exceptions import RedisError
 
+        asked.budget = self._budget.name
         try:
             if asked.retry_after_ms > 0:
                 self._run.evaluate("hold_budget", [self._budget.key("hold")], [asked.retry_after_ms, self._run.run])
         except (RedisError, OSError) as error:
             _log.warning("the budget %s could not be held (%s)", self._budget.name, type(error).__name__)
-            asked.hold_budget = self._budget.name
             raise asked from None
+        asked.budget_held = True
         return True
 
     def _look(self, call: str, place: str) -> tuple[str, int, str, int]:
@@ -160,7 +161,10 @@ class _Line:
         again_ms = max(held_ms, wait_ms - int(LONGEST_WAIT_S * 1000), 1000)
         why = "is held, since its service asked to wait" if held_ms else "is used up"
         message = f"the budget {self._budget.name} {why}: the next turn is in {wait_ms / 1000:.0f} s"
-        return BudgetSpent(message, retry_after_ms=again_ms)
+        spent = BudgetSpent(message, retry_after_ms=again_ms)
+        if held_ms:
+            spent.budget, spent.budget_held = self._budget.name, True
+        return spent
 
     def _unknown(self, error: Exception, forbidden: bool) -> BudgetSpent:
         remedy = "; allow the user of REDIS_USERNAME the keys {paperjobs}:*" if forbidden else ""

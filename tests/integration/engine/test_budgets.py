@@ -54,7 +54,7 @@ async def test_a_429_in_one_run_holds_every_queue_that_uses_the_budget_and_all_g
     # As the runner does: the hold first, then the report.
     await budgets.hold(ARXIV, 1_500, bench.cluster.launched[0][0])
     held_at = asyncio.get_running_loop().time()
-    bench.cluster.end(bench.cluster.launched[0][0], LIMITED)
+    bench.cluster.end(bench.cluster.launched[0][0], replace(LIMITED, budget="arxiv", budget_held=True))
     for queue in ("tagging", "mailing"):
         await Queue(queue, {"connection": redis_client}).add("paper", {"paperId": "2"}, {"attempts": 1})
     await bench.until(lambda: why(bench, "tagging")[0] == "Held", "the other queue is held")
@@ -64,6 +64,7 @@ async def test_a_429_in_one_run_holds_every_queue_that_uses_the_budget_and_all_g
 
     await bench.until(lambda: len(launched(bench)) == 4, "both queues go on when the hold is over")
     assert 1.4 <= asyncio.get_running_loop().time() - held_at < 4, "as soon as it is over"
+    assert not await redis_client.exists("bull:papers:paperjobs:hold"), "one hold is enough"
     assert sorted(launched(bench)) == ["mailing", "papers", "papers", "tagging"]
     assert [claimed.attempts_made for _, claimed in bench.cluster.launched] == [0, 0, 0, 0]
     for name, _ in bench.cluster.launched[1:]:
@@ -93,7 +94,7 @@ async def test_a_hold_that_a_run_could_not_record_is_recorded_by_the_operator(
     await bench.producer.add("paper", {"paperId": "1"})
     await bench.until(lambda: launched(bench) == ["papers"], "the job is launched")
     name = bench.cluster.launched[0][0]
-    bench.cluster.end(name, replace(LIMITED, hold_budget="arxiv", retry_after_ms=60_000))
+    bench.cluster.end(name, replace(LIMITED, budget="arxiv", retry_after_ms=60_000))
     await bench.until(lambda: len(bench.log.outcomes) == 1, "the run is settled")
     hold = await redis_client.get("{paperjobs}:budget:arxiv:hold")
     assert str(hold).endswith(f" {name}")
@@ -103,15 +104,16 @@ async def test_a_hold_that_a_run_could_not_record_is_recorded_by_the_operator(
     assert bench.cluster.budgets["anthropic"].held_until is None
 
 
-async def test_a_run_can_have_no_budget_held_that_its_queue_does_not_use(
+async def test_a_budget_that_the_queue_does_not_use_is_not_held_but_the_queue_is(
     bench: Bench, redis_client: redis.asyncio.Redis
 ) -> None:
     bench.start(PAPERS)
     await bench.producer.add("paper", {"paperId": "1"})
     await bench.until(lambda: launched(bench) == ["papers"], "the job is launched")
-    bench.cluster.end(bench.cluster.launched[0][0], replace(LIMITED, hold_budget="adobe"))
+    bench.cluster.end(bench.cluster.launched[0][0], replace(LIMITED, budget="adobe", budget_held=True))
     await bench.until(lambda: len(bench.log.outcomes) == 1, "the run is settled")
     assert [key async for key in redis_client.scan_iter("{paperjobs}:budget:*")] == []
+    assert await redis_client.exists("bull:papers:paperjobs:hold")
 
 
 async def test_an_edited_limit_is_where_runs_draw_on_it_within_a_second(

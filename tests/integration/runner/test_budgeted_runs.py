@@ -111,13 +111,14 @@ def test_a_long_retry_after_ends_the_run_without_an_attempt_and_no_other_run_cal
     assert ended.code == ExitCode.RATE_LIMITED, ended.output
     assert ended.report is not None
     assert (ended.report.error_type, ended.report.retry_after_ms) == ("RateLimited", 3_600_000)
-    assert ended.report.hold_budget is None, "the run has held it itself"
+    assert (ended.report.budget, ended.report.budget_held) == ("arxiv", True)
 
     ended = run(make_env("two", "1706.03762"))
     assert ended.code == ExitCode.RATE_LIMITED, ended.output
     assert ended.report is not None
     assert ended.report.error_type == "BudgetSpent"
     assert "the budget arxiv is held" in (ended.report.message or "")
+    assert (ended.report.budget, ended.report.budget_held) == ("arxiv", True)
     assert 3_500_000 < (ended.report.retry_after_ms or 0) <= 3_600_000
     assert len(standins.arxiv.requests) == len(calls(valkey, "arxiv")) == 1
 

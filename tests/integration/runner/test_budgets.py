@@ -207,7 +207,7 @@ def test_a_turn_that_is_too_far_off_gives_the_job_back_until_the_line_is_short_e
         with pytest.raises(BudgetSpent, match="the budget arxiv is used up: the next turn is in 90 s") as spent:
             second.draw()
         assert 29_000 < spent.value.retry_after_ms <= 30_001
-        assert spent.value.hold_budget is None
+        assert spent.value.budget is None, "that the line is long holds nobody up"
         first.allowance.hold(RateLimited("", retry_after_ms=120_000))
         with pytest.raises(BudgetSpent, match="the budget arxiv is held") as held:
             second.draw()
@@ -264,7 +264,7 @@ def test_a_service_that_asks_for_long_is_held_for_everyone_and_the_run_ends_at_o
 
     with Caller(valkey_port) as caller, pytest.raises(RateLimited, match="asks to wait") as limited:
         with_patience(call, deadline=caller.deadline, allowance=caller.allowance)
-    assert (limited.value.retry_after_ms, limited.value.hold_budget) == (77_000, None)
+    assert (limited.value.retry_after_ms, limited.value.budget, limited.value.budget_held) == (77_000, "arxiv", True)
     assert 70_000 < int(str(valkey.pttl("{paperjobs}:budget:arxiv:hold"))) <= 77_000
     assert len(calls(valkey)) == 1
 
@@ -293,7 +293,7 @@ def test_while_redis_cannot_be_asked_nothing_is_called_and_after_half_a_minute_t
         with pytest.raises(RateLimited) as limited:
             caller.allowance.hold(asked)
         assert limited.value is asked
-        assert asked.hold_budget == "arxiv", "the operator is to hold it"
+        assert (asked.budget, asked.budget_held) == ("arxiv", False), "the operator is to hold it"
 
 
 def test_a_redis_that_is_back_in_time_is_asked_again(valkey_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

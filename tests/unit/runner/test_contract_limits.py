@@ -103,8 +103,8 @@ def test_a_queue_without_budgets_needs_no_variable() -> None:
     assert Assignment.from_env(free.to_env()) == free
 
 
-def test_a_report_tells_of_the_budget_that_the_operator_must_hold() -> None:
-    report = Report(message="arXiv asks to wait", retry_after_ms=5, hold_budget="arxiv")
+def test_a_report_tells_of_the_budget_to_hold_and_whether_it_is() -> None:
+    report = Report(message="arXiv asks to wait", retry_after_ms=5, budget="arxiv", budget_held=True)
     assert Report.decode(report.encode().decode()) == report
 
 
