@@ -65,17 +65,12 @@ class Budgets:
 
     def evaluate(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         """Run a script of `lua/`; raises RedisError or OSError."""
-        client = self.client()
-        if name not in self._scripts:
-            self._scripts[name] = client.register_script((_SCRIPTS / f"{name}.lua").read_text(encoding="utf-8"))
-        return self._scripts[name](keys=keys, args=args)
-
-    def client(self) -> Redis:
-        """The connection, opened at first use."""
         if self._client is None:
             assert self._settings is not None, "read_settings demands REDIS_HOST for budgets"  # noqa: S101
             self._client = connect(self._settings)
-        return self._client
+        if name not in self._scripts:
+            self._scripts[name] = self._client.register_script((_SCRIPTS / f"{name}.lua").read_text(encoding="utf-8"))
+        return self._scripts[name](keys=keys, args=args)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -105,7 +100,7 @@ class _Line:
                     told = True
                 self._sleep(min(wait_ms / 1000, LOOK_AGAIN_S))
         except BaseException:
-            self._give_back(f"{place}:{call}")
+            self._give_back(call)
             raise
 
     def hold(self, asked: RateLimited) -> bool:
@@ -149,12 +144,12 @@ class _Line:
         self._run.sleep_left_s -= seconds
         self._run.deadline.sleep(seconds)
 
-    def _give_back(self, member: str) -> None:
+    def _give_back(self, call: str) -> None:
         """The call will not be made: whoever is next in the line moves up."""
         from redis.exceptions import RedisError
 
         with contextlib.suppress(RedisError, OSError):  # else the turn just passes
-            self._run.client().zrem(self._budget.key("line"), member)
+            self._run.evaluate("give_back", [self._budget.key("line")], [call])
 
     def _too_far_off(self, wait_ms: int, held_ms: int) -> BudgetSpent:
         """Until a hold ends, or the line is short enough to stand in."""

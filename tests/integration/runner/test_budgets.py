@@ -236,6 +236,25 @@ def test_a_run_that_is_interrupted_in_the_line_gives_its_place_back(valkey_port:
     assert valkey.zcard("{paperjobs}:budget:arxiv:line") == 0
 
 
+def test_a_run_that_is_interrupted_before_it_knows_its_place_gives_that_back_too(
+    valkey_port: int, valkey: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Caller(valkey_port) as caller:
+        caller.draw()
+        evaluate = caller.budgets.evaluate
+
+        def interrupted(name: str, *args: Any) -> Any:
+            answer = evaluate(name, *args)
+            if name == "draw":
+                raise KeyboardInterrupt
+            return answer
+
+        monkeypatch.setattr(caller.budgets, "evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            caller.draw()
+    assert valkey.zcard("{paperjobs}:budget:arxiv:line") == 0
+
+
 def test_a_short_retry_stands_in_the_line_like_everyone_else(valkey_port: int, valkey: Redis) -> None:
     answers = iter([RateLimited("asks to wait", retry_after_ms=700), ServiceFailed(), None])
 

@@ -150,6 +150,19 @@ def test_one_who_was_refused_and_comes_back_stands_before_all_who_came_after_it(
     assert redis.draw("b's second", job="b")[:2] == ("wait", 6_002)
 
 
+def test_a_call_that_is_asked_for_again_because_the_answer_was_lost_keeps_its_place_and_counts_once() -> None:
+    redis = RedisOnTestClock((1, 3_000))
+    assert redis.draw("a")[0] == "go"
+    redis.now += 100
+    assert redis.draw("a")[0] == "go"
+    assert redis.zsets["calls"] == {"a": redis.now}, "when it is really made"
+    place = redis.draw("b")[2]
+    assert redis.draw("c")[1] == 6_002
+    redis.now += 100
+    assert redis.draw("b")[:3] == ("wait", 2_901, place)
+    assert len(redis.zsets["line"]) == 2
+
+
 @given(limits, st.integers(1, 5_000))
 def test_a_clock_that_jumps_back_only_makes_the_limit_stricter(limit: tuple[int, int], jump: int) -> None:
     redis = RedisOnTestClock(limit)

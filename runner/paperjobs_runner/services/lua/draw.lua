@@ -10,7 +10,8 @@
 --                                              its place in the line until it comes again
 --   KEYS[4] {paperjobs}:budget:<name>:hold     string "<until (ms)> <run>": nothing is called before
 --   KEYS[5] {paperjobs}:budget-limits          hash: name -> "<max>/<per (ms)>"
---   ARGV[1] name   ARGV[2] call, unlike any other   ARGV[3] place: "" at first, later as returned   ARGV[4] job
+--   ARGV[1] name   ARGV[2] call, unlike any other; asked again after an answer was lost, it counts once
+--   ARGV[3] place: "" when it is not known, later as returned   ARGV[4] job
 --   ARGV[5] max, ARGV[6] per (ms): used when KEYS[5] has none   ARGV[7] longest wait (ms)
 --   ARGV[8] retention of calls (ms)   ARGV[9] calls kept
 -- Returns {"go", 0, place, …}, {"wait", ms until the next look, place, …} or {"refused", ms it would have taken, place,
@@ -22,18 +23,24 @@ local max, per = string.match(redis.call("HGET", KEYS[5], ARGV[1]) or "", "^(%d+
 max, per = tonumber(max or ARGV[5]), tonumber(per or ARGV[6])
 local held = tonumber(string.match(redis.call("GET", KEYS[4]) or "", "^%d+") or 0)
 
+redis.call("ZREMRANGEBYSCORE", KEYS[2], "-inf", "(" .. string.format("%.0f", now - per))
+local planned = redis.call("ZRANGE", KEYS[2], 0, -1, "WITHSCORES")
+for n = 1, #planned, 2 do
+  if place == "" and string.sub(planned[n], -#call - 1) == ":" .. call then
+    place = string.match(planned[n], "^%d+")
+  end
+end
 if place == "" then
   place = redis.call("ZSCORE", KEYS[3], job) or string.format("%.0f", time[1] * 1000000 + time[2])
 end
 local own = place .. ":" .. call
-redis.call("ZREMRANGEBYSCORE", KEYS[2], "-inf", "(" .. string.format("%.0f", now - per))
 redis.call("ZREM", KEYS[2], own)
+redis.call("ZREM", KEYS[1], call)
 
 local made = redis.call("ZCARD", KEYS[1])
 local latest = tonumber(redis.call("ZRANGE", KEYS[1], -1, -1, "WITHSCORES")[2] or 0)
 -- All before us: those whose turn has come, then those who wait, by arrival.
 local instants, line = {}, {}
-local planned = redis.call("ZRANGE", KEYS[2], 0, -1, "WITHSCORES")
 for n = 1, #planned, 2 do
   local instant = tonumber(planned[n + 1])
   if planned[n] < own and instant <= now then
