@@ -1,6 +1,6 @@
-"""A leader is frozen in the middle of a step, for longer than its lease; another takes over; then it goes on where it was.
+"""A leader is frozen within a step for longer than its lease; another takes over; then it goes on where it was.
 
-For a moment there are two who believe that they lead. Limits hold, each claim has one run, and the old one stops acting.
+For a moment there are two who believe that they lead. Limits hold, each claim has one run, the old one stops acting.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ async def test_a_leader_that_wakes_up_after_another_took_over_starts_nothing_and
     start: Start, kubectl: Kubectl, app: WebApp, test_node: TestNode, namespace: str, tmp_path: Path, point: str
 ) -> None:
     history = {"completed": 0, "failed": 0}
-    kubectl("apply", "-f", "-", stdin=paperqueue(concurrency=1, rateLimit={"max": 5, "per": "30s"}, history=history))
+    kubectl("apply", "-f", "-", stdin=paperqueue(concurrency=1, rateLimit={"max": 5, "per": "600s"}, history=history))
     struck, strike = tmp_path / "struck", point if point.count(":") == 2 else f"{point}:1"
     old = start(**{LEASE_SECONDS: "2", STRIKE: f"{strike}:STOP", STRUCK: str(struck)})
     await asyncio.to_thread(until, lambda: "lead" in old.actions(), 60)
@@ -95,8 +95,8 @@ def stopped_acting(replica: OperatorProcess) -> bool:
 
 def clear_up(kubectl: Kubectl) -> None:
     """Make the leader look at everything again, by edits, until no Job is left."""
-    for timeout in range(20, 40):
-        edit = json.dumps({"spec": {"timeout": f"{timeout}s"}})
+    for timeout in range(20, 60):
+        edit = json.dumps({"spec": {"timeout": f"{timeout}m"}})
         kubectl("patch", "paperqueue", "institutions", "--type", "merge", "-p", edit)
         try:
             until(lambda: json.loads(kubectl("get", "paperjobs,jobs,pods", "-o", "json"))["items"] == [], 2)

@@ -23,6 +23,12 @@ Json = Mapping[str, Any]
 
 ENDED_PHASES: Final = ("Succeeded", "Failed")
 
+VANISHED: Final = Outcome(
+    kind=OutcomeKind.DISRUPTED,
+    reason="PodVanished",
+    message="the run's pod is gone and left no trace: deleted by hand, or its node was lost",
+)
+
 
 def read_run(
     job: Json | None, pods: Sequence[Json], *, faulty_since: int | None = None, pod_refusal: str = ""
@@ -58,15 +64,23 @@ def _state(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
 
 def _undecided(job: Json, pod: Json | None) -> tuple[RunPhase, Outcome | None]:
     """The Job has no verdict yet."""
-    if job["metadata"].get("deletionTimestamp") or (verdict(job) and (pod is None or not _ended(pod))):
+    if job["metadata"].get("deletionTimestamp"):
         return RunPhase.TERMINATING, None
     if pod is None:
-        return (RunPhase.TERMINATING if _had_a_pod(job) else RunPhase.PENDING), None
+        return _without_pod(job)
+    if verdict(job) and not _ended(pod):
+        return RunPhase.TERMINATING, None
     if _ended(pod):
         return _early(job, pod)
     if pod["metadata"].get("deletionTimestamp"):
         return RunPhase.TERMINATING, None
     return (RunPhase.RUNNING if pod["status"].get("phase") == "Running" else RunPhase.PENDING), None
+
+
+def _without_pod(job: Json) -> tuple[RunPhase, Outcome | None]:
+    if _verdict_is_overdue(job):
+        return RunPhase.ENDED, verdict(job) or VANISHED
+    return (RunPhase.TERMINATING if verdict(job) or _had_a_pod(job) else RunPhase.PENDING), None
 
 
 def _early(job: Json, pod: Json) -> tuple[RunPhase, Outcome | None]:
@@ -91,11 +105,7 @@ def _failure(job: Json, pod: Json | None) -> Outcome:
         return verdict(job) or _last_resort(job)
     if pod is not None:
         return pod_outcome(pod)
-    return Outcome(
-        kind=OutcomeKind.DISRUPTED,
-        reason="PodVanished",
-        message="the run's pod is gone and left no trace: deleted by hand, or its node was lost",
-    )
+    return VANISHED
 
 
 def _last_resort(job: Json) -> Outcome:
@@ -107,6 +117,19 @@ def _last_resort(job: Json) -> Outcome:
         message=f"the run was ended {seconds} s after its launch, the time in which it should have started and ended; "
         "if it needs longer, raise spec.startTimeout or spec.timeout in its PaperQueue",
     )
+
+
+def _verdict_is_overdue(job: Json) -> bool:
+    """Whether the Job controller has counted the pod as failed and said nothing: then it has lost its expectations.
+
+    A pod that was deleted before the controller first saw it (its API server was down) is never seen to be created.
+    The controller waits for that, then for the Job's deadline: the slot would be held all the time. It makes no other
+    pod, since one failure is over the Job's backoffLimit; in good order the verdict comes before the count
+    (job_controller.go of Kubernetes 1.35: addPod, syncJob)."""
+    status = job.get("status") or {}
+    uncounted = status.get("uncountedTerminatedPods") or {}
+    busy = status.get("active") or status.get("terminating") or any(uncounted.values())
+    return bool(status.get("failed")) and not busy and not holds(job, "FailureTarget")
 
 
 def _had_a_pod(job: Json) -> bool:

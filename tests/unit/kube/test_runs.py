@@ -214,7 +214,8 @@ def test_every_failure_has_a_sentence_for_people() -> None:
         # The pod is gone, the verdict is not there yet.
         (job(condition("FailureTarget", "DeadlineExceeded")), []),
         (job(uncountedTerminatedPods={"failed": ["uid"]}), []),
-        (job(failed=1), []),
+        (job(failed=1, uncountedTerminatedPods={"failed": ["uid"]}), []),
+        (job(failed=1, terminating=1), []),
         # Asked to leave, still running.
         (job(active=1), [running(**DELETED)]),
         (job(*DEADLINE), [running(**DELETED)]),
@@ -231,6 +232,15 @@ def test_a_run_that_is_being_ended_holds_its_slot_and_has_no_outcome_yet(known: 
     run = read(known, *pods)
     assert (run.name, run.phase, run.outcome) == ("q-1", RunPhase.TERMINATING, None)
     assert (run.job_id, run.claim) == ("17", 3)
+
+
+def test_a_failure_that_is_counted_and_never_said_ends_the_run_when_its_pod_is_gone() -> None:
+    # Seen in a storm: a pod deleted before the Job controller saw it leaves this behind until the Job's deadline.
+    run = read(job(failed=1, terminating=0, ready=0, uncountedTerminatedPods={}))
+    assert run.phase is RunPhase.ENDED
+    assert run.outcome is not None
+    assert (run.outcome.kind, run.outcome.reason) == (OutcomeKind.DISRUPTED, "PodVanished")
+    assert read(job(metadata=DELETED, failed=1)).phase is RunPhase.TERMINATING
 
 
 @pytest.mark.parametrize("pods", [[], [ended(143, metadata=DELETED)]])
