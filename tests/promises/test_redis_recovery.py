@@ -296,3 +296,25 @@ async def test_a_network_that_swallows_everything_for_fifteen_seconds_loses_noth
     assert 1 <= len(bench.log.failures) <= 3
     assert "did not answer within 10 s" in bench.told(logging.WARNING)[0]
     await assert_each_ran_and_ended_once(bench, web, runs)
+
+
+async def test_a_redis_that_may_evict_jobs_is_given_nothing_to_lose_until_its_policy_is_mended(
+    bench: Bench, valkey: ValkeyServer, web: WebApp
+) -> None:
+    async with Redis(port=valkey.port, decode_responses=True) as redis:
+        await redis.config_set("maxmemory", "200mb")
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        runs = await add_mixture(web, 6)
+        bench.start(BUSY)
+        await bench.until(lambda: bool(bench.cluster.queue_statuses), "the refusal is shown")
+        await asyncio.sleep(1)
+        shown = bench.cluster.queue_statuses[-1]
+        assert shown.reason == "RedisEvicts"
+        assert "maxmemory-policy allkeys-lru" in shown.message
+        assert "config set maxmemory-policy noeviction" in shown.message
+        assert bench.cluster.launched == []
+
+        await redis.config_set("maxmemory-policy", "noeviction")
+    await bench.until(lambda: bool(bench.cluster.launched), "work goes on", seconds=8)
+    await all_done(web, len(runs))
+    await assert_each_ran_and_ended_once(bench, web, runs)
