@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from paperjobs.model import Job, QueueSettings
 from support.memory_cluster import MemoryCluster
-from support.scripted import Step, outcome
+from support.scripted import Step, never, outcome
 
 
 @dataclass
@@ -42,5 +42,8 @@ class ScriptedCluster(MemoryCluster):
 
 
 def _step(job: Job) -> Step:
-    steps: list[Step] = json.loads(job.data)["steps"]
+    try:
+        steps: list[Step] = json.loads(job.data)["steps"]
+    except (ValueError, TypeError, KeyError):
+        return never("the job's data is not a script")  # as the runner says of data that it cannot use
     return steps[min(job.claim.number, len(steps)) - 1]

@@ -26,8 +26,8 @@ from paperjobs.bullmq.budgets import Budgets
 from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, ask, open_client
 from paperjobs.bullmq.parse import token_prefix
 from paperjobs.bullmq.retry import RetryAfter, decide_retry, too_many_disruptions
-from paperjobs.bullmq.scripts import FinishingJob, QueueScripts, Reign, ScriptRefused
-from paperjobs.errors import RedisUnavailable
+from paperjobs.bullmq.scripts import Damaged, FinishingJob, QueueScripts, Reign, ScriptRefused
+from paperjobs.errors import RedisRefused, RedisUnavailable
 from paperjobs.model import (
     Budget,
     Claim,
@@ -50,6 +50,9 @@ PENDING_CHILDREN: Final = -4
 
 NEVER_EVICTS: Final = "noeviction"
 """The only maxmemory-policy that BullMQ and we can work on."""
+
+STUMBLES: Final = (RedisRefused, TypeError, ValueError, OverflowError)
+"""What BullMQ's scripts and its package raise over a job that nobody's client wrote so."""
 
 KEEP_A_WEEK: Final = {"age": 7 * 24 * 3600}
 """Jobs made with kubectl stay in Redis for a week after their end (BullMQ counts in seconds)."""
@@ -105,7 +108,8 @@ class BullmqJobQueue:
         await ask(self._client.zrem(self._scripts.key("paperjobs:starts"), token))
 
     async def claim(self, token: str, lock_ms: int, rate_limit: RateLimit | None = None) -> Job | WindowFull | None:
-        claimed = await self._scripts.claim(token, lock_ms, rate_limit, self._reign)
+        while isinstance(claimed := await self._scripts.claim(token, lock_ms, rate_limit, self._reign), Damaged):
+            self._tell_burial(claimed.job_id, claimed.why)
         if claimed is None:
             return None
         if isinstance(claimed, int):
@@ -154,6 +158,10 @@ class BullmqJobQueue:
             kind = OutcomeKind.NEVER if refused.code == FAILED_CHILDREN else OutcomeKind.FAILED
             failed = Outcome(kind=kind, reason="UnfinishedChildren", message=str(refused))
             return await self.finish(job_id, claim, failed)
+        except STUMBLES as error:
+            if why := await self._scripts.bury(job_id, claim.token, f"{error}"[:500]):
+                self._tell_burial(job_id, why)
+            return bool(why)
         return True
 
     async def hold(self, duration_ms: int) -> None:
@@ -197,7 +205,11 @@ class BullmqJobQueue:
             await self._scripts.return_to_wait(job_id, claim.token, disrupted=False)
             return
         names = ["atm", "opts", "stacktrace", "pjd"]
-        made, raw_opts, stacktrace, disruptions = await ask(self._client.hmget(self._scripts.key(job_id), names))
+        key = self._scripts.key(job_id)
+        made, raw_opts, stacktrace, disruptions = await ask(self._client.hmget(key, names))
+        if broken := [name for name, text in (("atm", made), ("pjd", disruptions)) if not parse.is_count(text)]:
+            # Redis would refuse to count on, and a run that has ended must not be lost to that.
+            await ask(self._client.hdel(key, *broken))
         if outcome.kind is OutcomeKind.DISRUPTED:
             tired = too_many_disruptions(outcome, parse.number(disruptions) + 1, self._settings)
             if tired is None:
@@ -221,6 +233,13 @@ class BullmqJobQueue:
                 await self._scripts.retry(job, claim.token, delay_ms, fields)
             case _:
                 await self._scripts.move_to_failed(job, claim.token, reason, fields)
+
+    def _tell_burial(self, job_id: str, why: str) -> None:
+        log.error(
+            "A job that BullMQ's own scripts fail on was taken out of its queue: %s",
+            why,
+            extra={"action": "job_damaged", "queue": self._settings.queue, "job": job_id},
+        )
 
     async def _keep_template(self, scheduler_id: str, data: str) -> None:
         """BullMQ 5's `add` with `repeat` keeps the data with each job only, and its workers carry them over; a

@@ -11,6 +11,9 @@ from paperjobs.model import ActiveJob, Claim, Counts, Job, JobPhase, JobState, L
 TOKEN_PREFIX: Final = "paperjobs:"
 """Starts every lock token of PaperJobs, and so every `pb` field that it sets."""
 
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+"""Larger whole numbers are not told apart by BullMQ and its scripts."""
+
 _SHORT_OPTIONS: Final = {
     "fpof": "failParentOnFailure",
     "cpof": "continueParentOnFailure",
@@ -36,13 +39,18 @@ def token_prefix(installation: str) -> str:
 
 
 def number(text: object) -> int:
-    """A whole number, not negative; 0 for anything else."""
+    """A whole number, not negative, at most what JavaScript counts to; 0 for anything else."""
     if isinstance(text, bool) or not isinstance(text, (int, float, str)):
         return 0
     try:
-        return max(0, int(float(text)))
+        return min(max(0, int(float(text))), MAX_SAFE_INTEGER)
     except (ValueError, OverflowError):
         return 0
+
+
+def is_count(text: str | None) -> bool:
+    """Whether Redis can count on from this value of a field."""
+    return text is None or (len(text) <= 15 and text.removeprefix("-").isascii() and text.removeprefix("-").isdigit())
 
 
 def options(text: str | None) -> dict[str, Any]:

@@ -39,6 +39,7 @@ OWN_SCRIPTS: Final = (
     "reserve",
     "claim",
     "return",
+    "bury",
     "hold",
     "restore_starts",
     "relock",
@@ -49,8 +50,11 @@ OWN_SCRIPTS: Final = (
 )
 """Files of `lua/`."""
 
-OF_WINDOW: Final = frozenset({"observe", "reserve", "claim", "restore_starts"})
-"""Those that begin with window.lua."""
+BEGIN_WITH: Final = {
+    "window": frozenset({"observe", "reserve", "claim", "restore_starts"}),
+    "burial": frozenset({"claim", "bury"}),
+}
+"""What some of them have in common, by the name of its file."""
 
 
 class ScriptRefused(Exception):
@@ -80,6 +84,14 @@ class FinishingJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Damaged:
+    """A job that BullMQ's script could not claim; it is out of the queue."""
+
+    job_id: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reign:
     """Who acts: an installation's leading replica, and which term of leadership this is. Scripts that start something
     refuse a term once a later one of the same installation has acted."""
@@ -91,7 +103,7 @@ class Reign:
 def own_script(name: str) -> str:
     """The text of one of our scripts, with what it begins with or includes of BullMQ's."""
     lua = files("paperjobs.bullmq") / "lua"
-    parts = [(lua / "window.lua").read_text()] if name in OF_WINDOW else []
+    parts = [(lua / f"{common}.lua").read_text() for common, users in BEGIN_WITH.items() if name in users]
     for line in (lua / f"{name}.lua").read_text().splitlines():
         _, included, script = line.partition("--@bullmq ")
         parts.append(loadScript(script) if included else line)
@@ -118,7 +130,7 @@ class QueueScripts:
 
     async def claim(
         self, token: str, lock_ms: int, limit: RateLimit | None, reign: Reign
-    ) -> tuple[str, dict[str, str]] | int | None:
+    ) -> tuple[str, dict[str, str]] | Damaged | int | None:
         """Claim the next job under the window: its id and hash; or the time at which the window or hold opens; or None
         when there is no job. `pb` (processedBy) is set to the token in the same step."""
         names = ["wait", "active", "prioritized", "events", "stalled", "limiter", "delayed", "paused", "meta", "pc"]
@@ -129,6 +141,8 @@ class QueueScripts:
             return answer
         if not answer[0]:
             return None
+        if answer[0] == "damaged":
+            return Damaged(job_id=answer[1], why=answer[2])
         flat = answer[0]
         return str(answer[1]), dict(zip(flat[::2], flat[1::2], strict=True))
 
@@ -198,6 +212,11 @@ class QueueScripts:
         code = int(await self._run("return", self._bullmq.getKeys(names), args))
         if code < 0:
             raise ScriptRefused(code, f"moveJobFromActiveToWait of job {json.dumps(job_id)[:100]} answered {code}")
+
+    async def bury(self, job_id: str, token: str, why: str) -> str:
+        """Fail a job that BullMQ's scripts cannot end; why it failed, empty when the claim is over."""
+        keys = [self.key(job_id), self.key(job_id) + ":lock"]
+        return str(await self._run("bury", keys, [self._base, job_id, token, why]))
 
     async def return_abandoned(self) -> None:
         """BullMQ's own stalled check, as every stock worker runs it; at most once in `STALLED_INTERVAL_MS`."""

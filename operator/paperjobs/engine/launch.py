@@ -64,6 +64,9 @@ def reason_not_to_run(job: Job) -> Outcome | None:
     """The outcome of a claimed job that must not or cannot have a run."""
     if job.deferred_failure is not None:
         return Outcome(kind=OutcomeKind.NEVER, reason="DeferredFailure", message=job.deferred_failure)
+    if not job.data:
+        message = "the job has no data: its hash in Redis was deleted while it waited, or never written; add it again"
+        return Outcome(kind=OutcomeKind.NEVER, reason="UnusableJob", message=message)
     for what, text in (("id", job.id), ("name", job.name)):
         if not _fits_environment(text):
             message = f"the job's {what} is not UTF-8 text of at most {NAME_LIMIT} bytes; add the job under another"

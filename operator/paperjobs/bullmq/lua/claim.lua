@@ -6,8 +6,8 @@
 --   ARGV[1] key prefix "<prefix>:<queue>:"   ARGV[2] is set here: now   ARGV[3] moveToActive's options (msgpack)
 --   ARGV[4] token   ARGV[5] max (0: no limit)   ARGV[6] per (ms)   ARGV[7] retention (ms)   ARGV[8] entries kept
 --   ARGV[9] installation   ARGV[10] term
--- Returns moveToActive's answer, or the time (ms) at which the window or hold opens. Error FENCED: a later term has
--- begun.
+-- Returns moveToActive's answer; or the time (ms) at which the window or hold opens; or {"damaged", job id, why} when
+-- the next job was none that BullMQ can claim, and is out of the queue. Error FENCED: a later term has begun.
 local function move_to_active()
 --@bullmq moveToActive-11.lua
 end
@@ -27,7 +27,23 @@ if opens then
 end
 -- By this clock a tick was told when the next delayed job is due.
 ARGV[2] = string.format("%.0f", now)
-local answer = move_to_active()
+-- BullMQ's script would stumble over one of these after it had taken all that are due out of `delayed`.
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[7], 0, (now + 1) * 0x1000 - 1, "LIMIT", 0, 1000)) do
+  if is_no_job(ARGV[1] .. id) then
+    redis.call("ZREM", KEYS[7], id)
+    return {"damaged", id, bury(ARGV[1], id, "", ARGV[2])}
+  end
+end
+local before = redis.call("LINDEX", KEYS[2], 0)
+local works, answer = pcall(move_to_active)
+if not works then
+  local moved = redis.call("LINDEX", KEYS[2], 0)
+  local why = type(answer) == "table" and answer.err or tostring(answer)
+  if not moved or moved == before then
+    return redis.error_reply(why)
+  end
+  return {"damaged", moved, bury(ARGV[1], moved, why, ARGV[2])}
+end
 if type(answer[1]) == "table" then
   remember_start(KEYS[12], ARGV[4], now, max, per, tonumber(ARGV[7]), tonumber(ARGV[8]))
 end
