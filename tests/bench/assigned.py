@@ -21,6 +21,9 @@ from support.valkey import valkey_server
 QUEUE: Final = "institution-extraction"
 COMMAND: Final = (str(Path(sys.executable).with_name("paperjobs-runner")),)
 
+NEVER_SHORT: Final = {"max": 1_000, "perMs": 60_000}
+"""A budget as every real queue has them: each call asks Redis, and never waits."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
@@ -51,6 +54,7 @@ class Surroundings:
             "PAPERJOBS_ATTEMPT": "1",
             "PAPERJOBS_TIMEOUT_SECONDS": "120",
             "PAPERJOBS_PAYLOAD": payload,
+            "PAPERJOBS_BUDGETS": json.dumps(dict.fromkeys(("arxiv", "adobe", "anthropic"), NEVER_SHORT)),
             "PAPERJOBS_TERMINATION_LOG": str(self.folder / f"{name}.termination"),
         }
 

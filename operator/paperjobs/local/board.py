@@ -43,7 +43,10 @@ class Board:
         self._failing: set[str] = set()
 
     def ticked(self, queue: QueueSettings, status: QueueStatus, seconds: float) -> None:
-        """Remember the status."""
+        """Remember the status; say when a hold begins, since the table has no room for whose it is."""
+        _, before = self.statuses.get(queue.name, (queue, None))
+        if status.reason == "Held" and (before is None or before.message != status.message):
+            self._say(f"{queue.queue}: nothing starts for now: {status.message}")
         self.statuses[queue.name] = (queue, status)
         self._failing.discard(queue.name)
 

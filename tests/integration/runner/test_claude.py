@@ -147,6 +147,7 @@ def test_what_asking_again_would_not_change_is_asked_once(
         (refusal(429, kind="rate_limit_error", retry_after="999999"), 3_600_000),  # the SDK would sleep that long
         (refusal(429, kind="rate_limit_error", code="enforced_spend_limit_reached"), 900_000),
         (refusal(529, kind="overloaded_error"), 30_000),
+        (refusal(503, kind="api_error", retry_after="40"), 40_000),
     ],
 )
 def test_a_long_wait_gives_the_job_back(server: LoopbackServer[Scripted], answer: Answer, wait_ms: int) -> None:

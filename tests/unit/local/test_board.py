@@ -53,6 +53,15 @@ def test_a_start_and_an_end_are_one_line_each(board: Board, said: list[str]) -> 
     assert not board.live
 
 
+def test_a_hold_is_told_once_with_the_budget_it_is_about(board: Board, said: list[str]) -> None:
+    held = replace(STATUS, reason="Held", message="the budget arxiv is held: its service asked run-7 to wait")
+    for status in (STATUS, held, held, STATUS, held):
+        board.ticked(QUEUE, status, 0.01)
+
+    line = "institution-extraction: nothing starts for now: the budget arxiv is held: its service asked run-7 to wait"
+    assert said == [line, line]
+
+
 def test_a_second_attempt_says_so(board: Board, said: list[str]) -> None:
     board.launched(QUEUE, replace(JOB, attempts_made=1), "run-7")
 
