@@ -7,10 +7,10 @@ KEDA takes a failed List for "nothing runs" and starts as many again; here no er
 from __future__ import annotations
 
 import asyncio
-import itertools
+import random
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,32 +20,21 @@ import pytest
 
 from support.controlplane import ControlPlane
 from support.faultyapi import Asked, Fault, FaultyApi, faulty_api, through
-from support.lives import Life, life
+from support.lives import ONE_RUN, life
 from support.objects import QUEUE, Kubectl, paperqueue
 from support.operator_process import OperatorProcess, operator_processes, until
 from support.scripted_run import SCRIPTED_IMAGE
 from support.testnode import TestNode
 from support.tools import ROOT
-from support.webapp import WebApp, WebAppError, web_app
+from support.webapp import WebApp, WebAppError
 
-ONE_RUN: Final = Life(
-    state="completed", attempts_made=1, attempts_started=1, claims=1, ends=("completed",), runs=1, claims_run_twice=0
-)
+TROUBLE_SECONDS: Final = 4.0
 
-TROUBLE_SECONDS: Final = 6.0
-
-REQUESTS_A_SECOND: Final = 8.0
-"""More than that while nothing can be done would be a busy loop. Two watches of ours and three of kopf try once every
-second or two; the election, twice in a second while it fears for its lease."""
+REQUESTS_A_SECOND: Final = 15.0
+"""More than that while nothing can be done would be a busy loop, which makes hundreds. Two watches of ours and three of
+kopf try every one or two seconds, at first faster; the election twice a second while it fears for its lease."""
 
 pytestmark = pytest.mark.usefixtures("redis_client")
-
-
-@pytest.fixture
-async def app(node: Path, webapp_dir: Path, valkey_port: int) -> AsyncIterator[WebApp]:
-    """The web app."""
-    async with web_app(node, webapp_dir, valkey_port) as running:
-        yield running
 
 
 @pytest.fixture
@@ -141,15 +130,15 @@ def writes(asked: Asked) -> bool:
 
 
 def every(nth: int, concerns: Callable[[Asked], bool]) -> Callable[[Asked], bool]:
-    """Every n-th of some requests."""
-    count = itertools.count(1)
-    return lambda asked: concerns(asked) and next(count) % nth == 0
+    """Every n-th of some requests, on average: not always the same one of what is asked in turns."""
+    rng = random.Random(nth)
+    return lambda asked: concerns(asked) and rng.random() * nth < 1
 
 
 BAD: Final[dict[str, Callable[[], Fault]]] = {
     "every third request answers 500": lambda: Fault(concerns=every(3, calls), answer=500),
     "every third request answers 429": lambda: Fault(concerns=every(3, calls), answer=429, retry_after="1"),
-    "every answer takes a second": lambda: Fault(concerns=lambda asked: not asked.about_leases, delay=1.0),
+    "every answer is late": lambda: Fault(concerns=lambda asked: not asked.about_leases, delay=0.4),
     "every second write is done, but its answer is lost": lambda: Fault(concerns=every(2, writes), lose_answer=True),
     "nothing else": lambda: Fault(concerns=lambda _: False),
 }

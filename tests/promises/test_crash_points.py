@@ -7,10 +7,6 @@ Each case lets one replica kill itself at one point of a job's life; another, st
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,10 +15,10 @@ import pytest
 
 from support.crashing_operator import LEASE_SECONDS, STRIKE
 from support.lives import Life, life
-from support.objects import QUEUE, Kubectl, paperqueue
+from support.objects import QUEUE, Kubectl, clear_up, paperqueue
 from support.operator_process import OperatorProcess, Start, until
 from support.testnode import TestNode
-from support.webapp import WebApp, web_app
+from support.webapp import WebApp
 
 FAILS_ONCE: Final = {"attempts": [{"exit": 75}, {"exit": 0, "report": {"result": {"n": 7}}}]}
 """Two claims, two runs, two hand-overs to BullMQ: both kinds of end are passed."""
@@ -62,13 +58,6 @@ POINTS: Final = (
 pytestmark = pytest.mark.usefixtures("redis_client")
 
 
-@pytest.fixture
-async def app(node: Path, webapp_dir: Path, valkey_port: int) -> AsyncIterator[WebApp]:
-    """The web app."""
-    async with web_app(node, webapp_dir, valkey_port) as running:
-        yield running
-
-
 async def _die_and_recover(start: Start, kubectl: Kubectl, app: WebApp, strike: str, job: dict[str, Any]) -> list[str]:
     """Let a replica with this strike and, after its death, another serve two jobs to their ends; the jobs' ids."""
     victim = start(**{STRIKE: strike, LEASE_SECONDS: "2"})
@@ -77,19 +66,9 @@ async def _die_and_recover(start: Start, kubectl: Kubectl, app: WebApp, strike: 
     assert await asyncio.to_thread(victim.process.wait, 60) == -9, "the point was never reached"
     for job_id in job_ids:
         await app.wait(QUEUE, job_id, seconds=60)
-    await asyncio.to_thread(_clear_up, kubectl)
+    await asyncio.to_thread(clear_up, kubectl)
     assert "lead" in heir.actions()
     return job_ids
-
-
-def _clear_up(kubectl: Kubectl) -> None:
-    """Make the heir look at everything again, by edits, until nothing is left: nothing may come after the end."""
-    for concurrency in itertools.cycle((2, 1)):
-        limits = json.dumps({"spec": {"concurrency": concurrency}})
-        kubectl("patch", "paperqueue", "institutions", "--type", "merge", "-p", limits)
-        with suppress(TimeoutError):
-            until(lambda: json.loads(kubectl("get", "paperjobs,jobs", "-o", "json"))["items"] == [], 2)
-            return
 
 
 def _heir_behind(victim: OperatorProcess, start: Start) -> OperatorProcess:

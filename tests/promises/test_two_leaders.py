@@ -6,10 +6,9 @@ For a moment there are two who believe that they lead. Limits hold, each claim h
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,37 +16,16 @@ from typing import Final
 import pytest
 
 from support.crashing_operator import LEASE_SECONDS, STRIKE, STRUCK
-from support.lives import Life, life
-from support.objects import QUEUE, Kubectl, paperqueue
+from support.lives import ONE_RUN, Life, life
+from support.objects import QUEUE, Kubectl, clear_up, paperqueue
 from support.operator_process import OperatorProcess, Start, until
 from support.testnode import TestNode
-from support.webapp import WebApp, web_app
+from support.webapp import WebApp
 
-ONE_RUN: Final = Life(
-    state="completed", attempts_made=1, attempts_started=1, claims=1, ends=("completed",), runs=1, claims_run_twice=0
-)
-
-FROZEN_AT: Final = (
-    "before:observe:3",
-    "before:claim",
-    "after:claim",
-    "before:create-paperjob",
-    "before:create-job",
-    "before:record",
-    "before:finish",
-    "before:show-job",
-    "before:delete-paperjob",
-)
+FROZEN_AT: Final = ("before:claim", "after:claim", "before:create-job", "before:finish", "before:delete-paperjob")
 """In the order of a job's life. What comes next is what the old leader still tries to do when it wakes up."""
 
 pytestmark = pytest.mark.usefixtures("redis_client")
-
-
-@pytest.fixture
-async def app(node: Path, webapp_dir: Path, valkey_port: int) -> AsyncIterator[WebApp]:
-    """The web app."""
-    async with web_app(node, webapp_dir, valkey_port) as running:
-        yield running
 
 
 @pytest.mark.parametrize("point", FROZEN_AT)
@@ -56,8 +34,8 @@ async def test_a_leader_that_wakes_up_after_another_took_over_starts_nothing_and
 ) -> None:
     history = {"completed": 0, "failed": 0}
     kubectl("apply", "-f", "-", stdin=paperqueue(concurrency=1, rateLimit={"max": 5, "per": "600s"}, history=history))
-    struck, strike = tmp_path / "struck", point if point.count(":") == 2 else f"{point}:1"
-    old = start(**{LEASE_SECONDS: "2", STRIKE: f"{strike}:STOP", STRUCK: str(struck)})
+    struck = tmp_path / "struck"
+    old = start(**{LEASE_SECONDS: "2", STRIKE: f"{point}:1:STOP", STRUCK: str(struck)})
     await asyncio.to_thread(until, lambda: "lead" in old.actions(), 60)
     new = start(**{LEASE_SECONDS: "2"})
     with sampling(lambda: len(test_node.running(namespace))) as running:
@@ -91,19 +69,6 @@ async def test_a_leader_that_wakes_up_after_another_took_over_starts_nothing_and
 
 def stopped_acting(replica: OperatorProcess) -> bool:
     return any("stops acting" in line["message"] for line in replica.lines())
-
-
-def clear_up(kubectl: Kubectl) -> None:
-    """Make the leader look at everything again, by edits, until no Job is left."""
-    for timeout in range(20, 60):
-        edit = json.dumps({"spec": {"timeout": f"{timeout}m"}})
-        kubectl("patch", "paperqueue", "institutions", "--type", "merge", "-p", edit)
-        try:
-            until(lambda: json.loads(kubectl("get", "paperjobs,jobs,pods", "-o", "json"))["items"] == [], 2)
-        except TimeoutError:
-            continue
-        return
-    raise TimeoutError("Jobs are left")
 
 
 @contextmanager

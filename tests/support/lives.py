@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 from support.testnode import TestNode
 from support.webapp import WebApp
@@ -24,6 +25,12 @@ class Life:
     """Containers started for it."""
     claims_run_twice: int
     """Claims for which more than one container was started."""
+
+
+ONE_RUN: Final = Life(
+    state="completed", attempts_made=1, attempts_started=1, claims=1, ends=("completed",), runs=1, claims_run_twice=0
+)
+"""Claimed once, run once, completed once."""
 
 
 async def life(app: WebApp, node: TestNode, namespace: str, queue: str, job_id: str) -> Life:

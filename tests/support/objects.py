@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from bullmq import Queue
 
 from paperjobs.bullmq.connection import open_client
 from paperjobs.settings import RedisSettings
+from support.operator_process import until
 
 QUEUE: Final = "institution-extraction"
 """BullMQ's name of the queue that these objects are about."""
@@ -54,3 +56,17 @@ def phases(kubectl: Kubectl) -> list[str]:
     """The phases of all PaperJobs."""
     listed = json.loads(kubectl("get", "paperjobs", "-o", "json"))["items"]
     return [item.get("status", {}).get("phase", "") for item in listed]
+
+
+def clear_up(kubectl: Kubectl, name: str = "institutions") -> None:
+    """Return when no PaperJob and no Job is left under a history limit of zero; TimeoutError after a minute.
+
+    An idle queue looks at its history only now and then: edits make it look again and again. The garbage collector of a
+    cluster that has only just learned of PaperJobs takes half a minute to delete what they own."""
+    for minutes in range(20, 50):
+        edit = json.dumps({"spec": {"timeout": f"{minutes}m"}})
+        kubectl("patch", "paperqueue", name, "--type", "merge", "-p", edit)
+        with suppress(TimeoutError):
+            until(lambda: json.loads(kubectl("get", "paperjobs,jobs", "-o", "json"))["items"] == [], 2)
+            return
+    raise TimeoutError(f"left: {kubectl('get', 'paperjobs,jobs')}")
