@@ -64,18 +64,25 @@ class Budgets:
         return otherwise if budget is None else _Line(self, budget)
 
     def evaluate(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-        """Run a script of `lua/`; raises RedisError or OSError."""
+        """Run a script of `lua/`; raises RedisError or OSError, and connects anew next time: after a failover the old
+        connection may lead to a server that takes no writes."""
         if self._client is None:
             assert self._settings is not None, "read_settings demands REDIS_HOST for budgets"  # noqa: S101
             self._client = connect(self._settings)
         if name not in self._scripts:
             self._scripts[name] = self._client.register_script((_SCRIPTS / f"{name}.lua").read_text(encoding="utf-8"))
-        return self._scripts[name](keys=keys, args=args)
+        try:
+            return self._scripts[name](keys=keys, args=args)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the connection back."""
         if self._client is not None:
             self._client.close()
+        self._client = None
+        self._scripts.clear()
 
 
 class _Line:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,9 @@ from paperjobs_runner.services import budgets as service
 from paperjobs_runner.services.allowance import UNLIMITED, Allowance
 from paperjobs_runner.services.budgets import Budgets
 from paperjobs_runner.services.patience import with_patience
+from paperjobs_runner.services.redis_link import connect
 from paperjobs_runner.settings import RedisSettings
+from support.valkey import valkey_server
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 
@@ -328,6 +331,23 @@ def test_a_redis_that_is_back_in_time_is_asked_again(valkey_port: int, monkeypat
         monkeypatch.setattr(caller.budgets, "evaluate", flaky)
         caller.draw()
     assert clock.now == 3 * service.REDIS_PAUSE_S
+
+
+def test_after_a_failover_the_new_master_is_asked_and_not_the_one_that_takes_no_writes(
+    valkey_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    with valkey_server(tmp_path) as old_port, Redis(host="127.0.0.1", port=old_port) as old:
+        old.replicaof("127.0.0.1", str(valkey_port))
+        opened = iter([old_port, valkey_port])
+
+        def by_name(settings: RedisSettings) -> Redis:
+            return connect(replace(settings, port=next(opened)))
+
+        monkeypatch.setattr(service, "connect", by_name)
+        with Caller(valkey_port, deadline=clock.deadline(600)) as caller:
+            caller.draw()
+    assert clock.now == service.REDIS_PAUSE_S
 
 
 def test_a_user_who_may_not_touch_the_budgets_is_told_which_keys_to_allow(valkey: Redis, valkey_port: int) -> None:
