@@ -59,10 +59,16 @@ class Gate:
         await self._rehearse(settings)
         return self.wait(now) or Admit(slots=1)
 
-    def refused(self, settings: QueueSettings, message: str) -> None:
-        """A real launch was refused. Of several side by side, the first one counts."""
+    async def refused(self, settings: QueueSettings, message: str) -> bool:
+        """A real launch was refused; of several side by side, the first one counts. Whether a rehearsal is refused as
+        well: then it is not about that one job. Raises ClusterUnavailable."""
         if self._refusal is None:
             self._close(settings, message)
+        try:
+            await self.cluster.rehearse(settings)
+        except LaunchRefused:
+            return True
+        return False
 
     def launched(self) -> None:
         """A real launch was accepted."""

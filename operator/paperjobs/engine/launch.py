@@ -40,10 +40,11 @@ class Launcher:
             except PaperJobDeleted:
                 instead = CANCELLED
             except LaunchRefused as refused:
-                self.gate.refused(settings, str(refused))
-                # Counted as a disruption: what is refused although a rehearsal passes may be this job's own fault, and
-                # at the front of its queue it would keep all others waiting.
-                instead = Outcome(kind=OutcomeKind.DISRUPTED, reason="LaunchRefused", message=str(refused))
+                # What is refused although a rehearsal passes may be this job's own fault: it counts as a disruption,
+                # or else the job would for ever keep all others waiting at the front of its queue.
+                any_job = await self.gate.refused(settings, str(refused))
+                kind = OutcomeKind.NEVER_RAN if any_job else OutcomeKind.DISRUPTED
+                instead = Outcome(kind=kind, reason="LaunchRefused", message=str(refused))
         if instead is not None:
             await self.queue.finish(job.id, job.claim, instead)
             await self.queue.unreserve(job.claim.token)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from paperjobs.errors import ClusterUnavailable, PaperJobDeleted
 from paperjobs.kube.answers import AlreadyExists, Json, NotFound, Refused
-from paperjobs.kube.api import APIBUDGETS, JOBS, PAPERJOBS, PAPERQUEUES, Api, Resource
+from paperjobs.kube.api import APIBUDGETS, JOBS, PAPERJOBS, PAPERQUEUES, Api
 from paperjobs.kube.apibudget import budget_status, worth_showing
 from paperjobs.kube.manifest import Owner, job_manifest
 from paperjobs.kube.names import HAND_MADE
@@ -76,8 +76,12 @@ class KubernetesCluster:
 
     async def rehearse(self, queue: QueueSettings) -> None:
         run = run_name(queue, REHEARSAL.id, REHEARSAL.claim)
-        await self._rehearse(PAPERJOBS, paperjob_manifest(queue, REHEARSAL))
-        await self._rehearse(JOBS, job_manifest(queue, REHEARSAL, run, NOBODY))
+        try:
+            await self._api.rehearse(JOBS, job_manifest(queue, REHEARSAL, run, NOBODY))
+        except Refused as refused:
+            # What an admission webhook says that cannot rehearse (its sideEffects): a real launch has to show.
+            if NO_DRY_RUN not in str(refused):
+                raise
 
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         owner = await self._owner(queue, job)
@@ -152,16 +156,6 @@ class KubernetesCluster:
             if body is not None and worth_showing(body, wanted, now - self._budget_shown_at.get(use.name, 0)):
                 self._statuses.show(APIBUDGETS, use.name, wanted)
                 self._budget_shown_at[use.name] = now
-
-    async def _rehearse(self, resource: Resource, manifest: Json) -> None:
-        try:
-            await self._api.rehearse(resource, manifest)
-        except AlreadyExists:  # Somebody has a job of that name; it was accepted.
-            return
-        except Refused as refused:
-            # What an admission webhook says that cannot rehearse (its sideEffects): a real launch has to show.
-            if NO_DRY_RUN not in str(refused):
-                raise
 
     async def _owner(self, queue: QueueSettings, job: Job) -> Owner:
         """The PaperJob that shows the job: made by hand, by an earlier attempt, or now."""

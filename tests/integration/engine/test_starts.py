@@ -45,7 +45,18 @@ async def test_a_refused_launch_returns_the_job_once_without_an_attempt(
     await asyncio.sleep(0.3)
     assert await redis_client.hget(f"bull:papers:{job_id}", "ats") == "1", "claimed once"
     assert await redis_client.llen("bull:papers:wait") == 1
-    assert (await redis_client.hget(f"bull:papers:{job_id}", "atm")) in (None, "0")
+    assert await redis_client.hmget(f"bull:papers:{job_id}", ["atm", "pjd"]) == [None, "1"], "perhaps its own fault"
+
+
+async def test_a_refusal_that_a_rehearsal_confirms_is_not_counted_against_the_job(
+    bench: Bench, redis_client: redis.asyncio.Redis
+) -> None:
+    bench.start()
+    await bench.until(lambda: bench.cluster.rehearsals == 1, "the template is accepted")
+    bench.cluster.refusal = "exceeded quota: pods=10"
+    job_id = await _add(bench)
+    await bench.until(lambda: bench.log.statuses[-1].reason == "LaunchRefused", "the queue waits")
+    assert await redis_client.hmget(f"bull:papers:{job_id}", ["atm", "ats", "pjd"]) == [None, "1", None]
 
 
 async def test_a_run_whose_time_is_over_is_ended_once_and_its_job_fails_with_that_reason(

@@ -98,20 +98,22 @@ async def test_what_only_a_real_launch_finds_is_tried_more_and_more_rarely(bench
     await bench.gate.ask(SETTINGS)
     pauses = []
     for _ in range(3):
-        bench.gate.refused(SETTINGS, "denied by a webhook")
-        bench.gate.refused(SETTINGS, "denied by a webhook, side by side")
+        assert not await bench.gate.refused(SETTINGS, "denied by a webhook")
+        assert not await bench.gate.refused(SETTINGS, "denied by a webhook, side by side")
         pauses.append(bench.left())
         assert await bench.ask_when_due() is None
     assert pauses == [5, 10, 20]
     bench.gate.launched()
-    bench.gate.refused(SETTINGS, "denied by a webhook")
+    await bench.gate.refused(SETTINGS, "denied by a webhook")
     assert bench.left() == FIRST_PAUSE_S
 
 
 async def test_for_some_time_after_a_refusal_jobs_are_let_through_one_by_one_and_rehearsed_each(bench: Bench) -> None:
     await bench.gate.ask(SETTINGS)
     assert await bench.gate.let_through(SETTINGS, Admit(slots=9), NOW) == Admit(slots=9)
-    bench.gate.refused(SETTINGS, "exceeded quota")
+    bench.cluster.refusal = "exceeded quota"
+    assert await bench.gate.refused(SETTINGS, "exceeded quota"), "a rehearsal says the same: it is not about one job"
+    bench.cluster.refusal = None
     assert await bench.ask_when_due() is None
     asked = bench.cluster.rehearsals
     assert await bench.gate.let_through(SETTINGS, Admit(slots=9), NOW) == Admit(slots=1)
