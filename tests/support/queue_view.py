@@ -94,9 +94,8 @@ class QueueView:
     async def reaches(self, job_id: str, state: str, seconds: float = 30.0) -> dict[str, Any]:
         """The job as the web app sees it, once it is in a state."""
 
-        async def look() -> dict[str, Any] | None:
-            seen = await self.job(job_id)
-            return seen if seen["state"] == state else None
+        async def look() -> bool:
+            return bool((await self.job(job_id))["state"] == state)
 
-        found: dict[str, Any] = await eventually(look, f"job {job_id} is {state}", seconds)
-        return found
+        await eventually(look, f"job {job_id} is {state}", seconds)
+        return await self.job(job_id)  # its fields are read before its state
