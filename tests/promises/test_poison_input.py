@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from paperjobs.bullmq.jobqueue import BullmqJobQueue
+from paperjobs.engine.engine import Engine
+from paperjobs.local.cluster import LocalCluster
+from paperjobs.local.statedir import StateDir
+from paperjobs.model import QueueSettings
 from paperjobs.settings import RedisSettings
+from paperjobs_runner.database_url import normalise_database_url
+from paperjobs_runner.store.migrate import upgrade
+from paperjobs_standins.server import Standins
+from support.engine_bench import Log
 from support.scripted import completes, fails, script
 from support.served_queue import ServedQueue, served_queue
 from support.webapp import WebApp, web_app
@@ -43,6 +53,84 @@ async def put(redis: Redis, job_id: Any, fields: dict[Any, Any] | None) -> None:
         await redis.hset(key, mapping={"name": "paper", "data": "{}", "opts": "{}", "timestamp": "1", **fields})
     await redis.rpush("bull:papers:wait", job_id)
     await redis.zadd("bull:papers:marker", {"0": 0})
+
+
+GOOD = {"paperId": "p-1", "arxivUrl": "https://arxiv.org/abs/1706.03762"}
+
+HARMLESS: dict[str, Any] = {
+    "five megabytes beside the fields": {**GOOD, "text": "x" * 5_000_000},
+    "a prototype and Kubernetes variables": {**GOOD, "__proto__": {"x": 1}, "title": "$(DATABASE_URL) $$(X)"},
+    "what a pod's environment cannot hold": {**GOOD, "title": "\u0000 \ud800 \u2028"},
+}
+
+POISON: dict[str, tuple[Any, str]] = {
+    "a number": (7.5, "must be an object {paperId, arxivUrl}, got a number"),
+    "a string": ("paper", "got text"),
+    "null": (None, "got null"),
+    "an array": ([1, 2], "got a list"),
+    "nothing": ({}, "paperId: missing; add the job with {paperId, arxivUrl}; arxivUrl: missing"),
+    "a paper id that is an object": ({**GOOD, "paperId": {"a": 1}}, "paperId: expected text, got an object"),
+    "a paper id with a NUL": ({**GOOD, "paperId": "p\u0000"}, "paperId: expected text without control characters"),
+    "a paper id with half a character": ({**GOOD, "paperId": "\ud800"}, "paperId: expected text without control"),
+    "a paper id of a megabyte": ({**GOOD, "paperId": "x" * 1_000_000}, "paperId: expected 1 to 200 characters"),
+    "a link that is a number": ({**GOOD, "arxivUrl": 1706.03762}, "arxivUrl: expected text, got a number"),
+    "a link to elsewhere": ({**GOOD, "arxivUrl": "https://example.org/"}, "arxivUrl: "),
+}
+
+RAW_POISON = {
+    "no JSON": ("{not json", "the job's data is not JSON; add the job with {paperId, arxivUrl}"),
+    "half a document": ('{"paperId": "p-1", "arx', "the job's data is not JSON"),
+    "no UTF-8": (b'{"paperId": "\xff"}', "arxivUrl: missing"),
+    "a nesting of a hundred thousand": ("[" * 100_000 + "]" * 100_000, "the job's data is not JSON"),
+}
+
+
+async def test_jobs_that_cannot_be_read_fail_once_naming_the_field_and_the_others_complete(
+    web: WebApp, redis_client: Redis, valkey_port: int, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path}/papers.db"
+    upgrade(normalise_database_url(database))
+    redis = RedisSettings(host="127.0.0.1", port=valkey_port)
+    settings = QueueSettings(name="papers", queue=QUEUE, pipeline="institution-extraction", concurrency=3)
+    expected: dict[str, str] = {}
+    for data, message in POISON.values():
+        expected[await web.ask("add", queue=QUEUE, name="paper", data=data, opts={"attempts": 3})] = message
+    for number, (raw, message) in enumerate(RAW_POISON.values()):
+        await put(redis_client, f"raw-{number}", {"data": raw, "opts": '{"attempts":3}'})
+        expected[f"raw-{number}"] = message
+    good = [await web.add(QUEUE, data) for data in HARMLESS.values()]
+    good.append(await web.add(QUEUE, GOOD, name="nobody knows \u2603 this name"))
+
+    with Standins() as standins:
+        env = {"PATH": os.environ["PATH"], "REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(valkey_port)}
+        env |= standins.env() | {"DATABASE_URL": database}
+
+        def wake(key: str) -> None:
+            engine.wake(key)
+
+        cluster = LocalCluster(state=StateDir.at(tmp_path / "state"), env=env, wake=wake)
+        log = Log()
+        engine = Engine(cluster, lambda queue: BullmqJobQueue(queue, redis, "test"), log)
+        engine.configure([settings])
+        running = asyncio.create_task(engine.run())
+        try:
+            for job_id in good:
+                assert (await web.wait(QUEUE, job_id, seconds=90))["institutionCount"] == 3
+            async with asyncio.timeout(60):
+                while await redis_client.zcard(f"bull:{QUEUE}:failed") < len(expected):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            for job_id, message in expected.items():
+                # Not through the npm client, which itself stumbles over data that is no JSON.
+                names = ["atm", "ats", "failedReason"]
+                made, started, reason = await redis_client.hmget(f"bull:{QUEUE}:{job_id}", names)
+                assert (made, started) == ("1", "1")
+                assert message in str(reason)
+                assert await redis_client.zscore(f"bull:{QUEUE}:failed", job_id) is not None
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+            await cluster.stop(grace_s=0)
+    assert log.failures == []
 
 
 async def test_a_job_whose_hash_was_deleted_while_it_waited_fails_and_says_so(
