@@ -315,6 +315,6 @@ async def test_a_redis_that_may_evict_jobs_is_given_nothing_to_lose_until_its_po
         assert bench.cluster.launched == []
 
         await redis.config_set("maxmemory-policy", "noeviction")
-    await bench.until(lambda: bool(bench.cluster.launched), "work goes on", seconds=8)
+    await bench.until(lambda: bool(bench.cluster.launched), "work goes on", seconds=12)
     await all_done(web, len(runs))
     await assert_each_ran_and_ended_once(bench, web, runs)

@@ -49,8 +49,8 @@ ONCE_MORE_S: Final = 0.001
 MIRROR_EVERY_S: Final = 60.0
 """The app may wipe its queue's meta (obliterate, removeGlobalConcurrency): our caps come back this soon."""
 
-MIRROR_AGAIN_S: Final = 5.0
-"""While Redis may evict jobs: soon after somebody mended that, work goes on."""
+MIRROR_AGAIN_S: Final = 4.0
+"""While Redis may evict jobs: the next tick of a busy queue looks again, so work goes on soon after it was mended."""
 
 FIRST_BACKOFF_S: Final = 0.5
 LAST_BACKOFF_S: Final = 10.0
