@@ -25,13 +25,14 @@ COMMANDS: Final = {
     "demo": "run the main job on sample papers, here and now, and show what was found",
     "local": "serve the web app's queues on this laptop, without a cluster",
     "enqueue": "add one job to a queue, as the web app would",
+    "cancel": "end jobs for good, whether they run or wait",
     "operator": "serve the PaperQueues of one Kubernetes namespace",
 }
 
 MODULES: Final = {"operator": "operate"}
 """Commands whose module has another name: none may be called like a module of the standard library."""
 
-EXTRAS: Final = {"demo": "local", "local": "local", "enqueue": "operator", "operator": "operator"}
+EXTRAS: Final = {"demo": "local", "local": "local", "enqueue": "operator", "cancel": "operator", "operator": "operator"}
 """What to install for a command, should one of its imports be missing."""
 
 EPILOG: Final = """\

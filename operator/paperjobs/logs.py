@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from paperjobs.model import Job, Outcome, QueueSettings, QueueStatus, Run
+from paperjobs.model import CancelRequest, Job, Outcome, QueueSettings, QueueStatus, Run
 from paperjobs.settings import LogFormat, LogLevel
 
 FIELDS: Final = ("queue", "job", "run", "attempt")
@@ -94,6 +94,10 @@ class LoggingObserver:
             said,
             extra={"action": "settled", "reason": outcome.reason, **fields},
         )
+
+    def cancelled(self, queue: QueueSettings, request: CancelRequest, run: str | None) -> None:
+        fields = {**_names(queue), "job": request.job_id, "run": run}
+        logger.info("A job was %s", request.message, extra={"action": "cancelled", **fields})
 
 
 def _names(queue: QueueSettings) -> dict[str, str]:

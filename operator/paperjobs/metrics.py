@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from paperjobs.engine.observer import EngineObserver
-from paperjobs.model import Job, Outcome, QueueSettings, QueueStatus, Run
+from paperjobs.model import CancelRequest, Job, Outcome, QueueSettings, QueueStatus, Run
 
 REASONS: Final = frozenset(
     {
@@ -63,6 +63,7 @@ class PrometheusObserver:
         self._shown: set[tuple[str, str]] = set()
         self._launched = counter("runs_launched", "Runs created.", *QUEUE)
         self._settled = counter("runs_settled", "Runs by how they ended.", *QUEUE, "outcome", "reason")
+        self._cancelled = counter("jobs_cancelled", "Jobs failed because somebody cancelled them.", *QUEUE)
         self._failures = counter("tick_failures", "Ticks that could not be made.", *QUEUE, "error")
         self._ticks = Histogram(
             "paperjobs_tick_seconds", "Duration of a tick.", QUEUE, buckets=TICK_BUCKETS, registry=registry
@@ -104,6 +105,9 @@ class PrometheusObserver:
         if run.started_at is not None and run.ended_at is not None:
             self._run_seconds.labels(*_names(queue)).observe(max(0, run.ended_at - run.started_at) / 1000)
 
+    def cancelled(self, queue: QueueSettings, request: CancelRequest, run: str | None) -> None:
+        self._cancelled.labels(*_names(queue)).inc()
+
     def requested(self, verb: str, resource: str, code: int) -> None:
         """A request to the API server was answered, or not (0)."""
         self._requests.labels(verb, resource, str(code)).inc()
@@ -144,6 +148,10 @@ class Observers:
     def settled(self, queue: QueueSettings, run: Run, outcome: Outcome) -> None:
         for observer in self._observers:
             observer.settled(queue, run, outcome)
+
+    def cancelled(self, queue: QueueSettings, request: CancelRequest, run: str | None) -> None:
+        for observer in self._observers:
+            observer.cancelled(queue, request, run)
 
 
 def _names(queue: QueueSettings) -> tuple[str, str]:

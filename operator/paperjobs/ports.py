@@ -80,6 +80,17 @@ class JobQueue(Protocol):
     async def mirror_limits(self, concurrency: int, rate_limit: RateLimit | None) -> None:
         """Cap stray BullMQ workers too: write the limits into the queue's meta unless the app set lower ones."""
 
+    async def request_cancel(self, job_id: str, message: str) -> None:
+        """Have a job cancelled: observed until it has ended. Nothing happens when there is none, or it has ended."""
+
+    async def take(self, job_id: str, lock_ms: int) -> Job | None:
+        """Move exactly this job to active, whatever it waits for, because it is to be cancelled: no start.
+
+        None when there is nothing to take: it is active, or its request is void, which is dropped then."""
+
+    async def drop_cancel(self, job_id: str) -> None:
+        """The job has been cancelled."""
+
     async def enqueue(self, job_id: str, name: str, data: str) -> None:
         """Add a job under its own id; nothing happens when that id exists."""
 
@@ -92,6 +103,9 @@ class JobQueue(Protocol):
 
     async def wait_for_work(self) -> None:
         """Return when work may have arrived; may return early, never misses an arrival."""
+
+    async def wait_for_request(self) -> None:
+        """Return when a cancellation may have been requested; may return early, never misses a request."""
 
     async def close(self) -> None:
         """Give the connections back."""

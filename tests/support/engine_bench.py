@@ -11,7 +11,7 @@ import pytest
 
 from paperjobs.bullmq.jobqueue import BullmqJobQueue
 from paperjobs.engine.engine import Engine
-from paperjobs.model import Job, Outcome, QueueSettings, QueueStatus, Run
+from paperjobs.model import CancelRequest, Job, Outcome, QueueSettings, QueueStatus, Run
 from paperjobs.settings import RedisSettings
 from support.memory_cluster import MemoryCluster
 
@@ -24,6 +24,7 @@ class Log:
 
     failures: list[Exception] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    cancelled_jobs: list[str] = field(default_factory=list)
     statuses: list[QueueStatus] = field(default_factory=list)
 
     def ticked(self, queue: QueueSettings, status: QueueStatus, seconds: float) -> None:
@@ -37,6 +38,9 @@ class Log:
 
     def settled(self, queue: QueueSettings, run: Run, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
+
+    def cancelled(self, queue: QueueSettings, request: CancelRequest, run: str | None) -> None:
+        self.cancelled_jobs.append(request.job_id)
 
 
 @dataclass
@@ -52,11 +56,15 @@ class EngineBench:
 
     def start(self, *queues: QueueSettings) -> Engine:
         """Run an engine of these queues, `papers` when none is named."""
-        engine = Engine(self.cluster, lambda queue: BullmqJobQueue(queue, self.redis, self.installation), self.log)
+        engine = Engine(self.cluster, self.open_queue, self.log)
         engine.configure(queues or [SETTINGS])
         self.cluster.on_change = engine.wake
         self.engine, self.task = engine, asyncio.create_task(engine.run())
         return engine
+
+    def open_queue(self, settings: QueueSettings = SETTINGS) -> BullmqJobQueue:
+        """The queue as the engine itself opens it."""
+        return BullmqJobQueue(settings, self.redis, self.installation)
 
     async def kill(self) -> None:
         """Stop the engine as a lost lease does; nothing happens when it does not run."""

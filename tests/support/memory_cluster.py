@@ -59,6 +59,8 @@ class MemoryCluster:
     """Launches raise after the run was created, as when the process dies before it can record that."""
     slow_launch_s: float = 0
     """Seconds that a launch takes."""
+    lingers: bool = False
+    """Runs that are removed stay, terminating, until `leave`."""
     ends_at_once: bool = False
     """Runs are complete as soon as they are launched."""
 
@@ -119,7 +121,20 @@ class MemoryCluster:
         return name in self.existing
 
     async def remove(self, queue: QueueSettings, name: str) -> None:
-        self.existing.pop(name, None)
+        if self.lingers and name in self.existing:
+            self.existing[name] = replace(self.existing[name], phase=RunPhase.TERMINATING)
+        elif self.existing.pop(name, None) is not None:
+            self.on_change(self.queue_of[name])
+
+    @property
+    def leaving(self) -> set[str]:
+        """The names of the runs that are terminating."""
+        return {name for name, run in self.existing.items() if run.phase is RunPhase.TERMINATING}
+
+    def leave(self, name: str) -> None:
+        """The pod of a run that was removed is gone."""
+        del self.existing[name]
+        self.on_change(self.queue_of[name])
 
     def paperjobs(self, queue: QueueSettings) -> Sequence[PaperJobView]:
         return [view for view in self.shown.values() if view.name.startswith(dns_slug(queue.queue))]

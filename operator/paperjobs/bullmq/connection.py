@@ -21,6 +21,9 @@ COMMAND_TIMEOUT_S: Final = 10.0
 BLOCK_S: Final = 25
 """How long one blocking wait lasts: shorter than the idle time-outs of load balancers and ElastiCache."""
 
+QUIET_BLOCK_S: Final = 55
+"""The same for what people seldom do: still shorter than the minute after which load balancers forget a connection."""
+
 
 class _Client(Redis):
     """A client that starts afresh when its server goes away or turns into a replica.

@@ -23,7 +23,7 @@ from redis.exceptions import NoPermissionError
 
 from paperjobs.bullmq import parse
 from paperjobs.bullmq.budgets import Budgets
-from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, ask, open_client
+from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, QUIET_BLOCK_S, ask, open_client
 from paperjobs.bullmq.parse import token_prefix
 from paperjobs.bullmq.retry import RetryAfter, decide_retry, too_many_disruptions
 from paperjobs.bullmq.scripts import Damaged, FinishingJob, QueueScripts, Reign, ScriptRefused
@@ -85,6 +85,7 @@ class BullmqJobQueue:
         self._settings = settings
         self._client: Redis = open_client(redis)
         self._blocking: Redis = open_client(redis)
+        self._waiting: Redis = open_client(redis)
         self._scripts = QueueScripts(self._client, settings.prefix, settings.queue)
         self._budgets = Budgets(self._client)
         self._queue = Queue(settings.queue, {"connection": self._client, "prefix": settings.prefix})
@@ -176,6 +177,20 @@ class BullmqJobQueue:
     async def mirror_limits(self, concurrency: int, rate_limit: RateLimit | None) -> None:
         await self._scripts.mirror(concurrency, rate_limit)
 
+    async def request_cancel(self, job_id: str, message: str) -> None:
+        await self._scripts.request_cancel(job_id, message)
+
+    async def take(self, job_id: str, lock_ms: int) -> Job | None:
+        fields = await self._scripts.take(job_id, self.new_token(), lock_ms)
+        if fields is None:
+            return None
+        # One job is cancelled, not the schedule that it is a part of.
+        await self._schedule_next(job_id, fields)
+        return parse.job(job_id, fields, self._reign.installation)
+
+    async def drop_cancel(self, job_id: str) -> None:
+        await ask(self._client.hdel(self._scripts.key("paperjobs:cancel"), job_id))
+
     async def enqueue(self, job_id: str, name: str, data: str) -> None:
         opts = {"jobId": job_id, "attempts": 0, "removeOnComplete": KEEP_A_WEEK, "removeOnFail": KEEP_A_WEEK}
         await ask(self._queue.add(name, json.loads(data), opts))
@@ -194,10 +209,15 @@ class BullmqJobQueue:
         work = self._blocking.bzpopmin([self._scripts.key("marker")], timeout=BLOCK_S)
         await ask(work, timeout_s=BLOCK_S + COMMAND_TIMEOUT_S)
 
+    async def wait_for_request(self) -> None:
+        request = self._waiting.bzpopmin([self._scripts.key("paperjobs:wake")], timeout=QUIET_BLOCK_S)
+        await ask(request, timeout_s=QUIET_BLOCK_S + COMMAND_TIMEOUT_S)
+
     async def close(self) -> None:
         # A command that was cancelled gives its connection back in a task of redis-py's own: let that run first.
         await asyncio.sleep(0.01)
         await self._blocking.aclose()
+        await self._waiting.aclose()
         await self._client.aclose()
 
     async def _finish(self, job_id: str, claim: Claim, outcome: Outcome) -> None:

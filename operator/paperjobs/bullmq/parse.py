@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from paperjobs.model import ActiveJob, Claim, Counts, Job, JobPhase, JobState, LockState, QueueState
+from paperjobs.model import ActiveJob, CancelRequest, Claim, Counts, Job, JobPhase, JobState, LockState, QueueState
 
 TOKEN_PREFIX: Final = "paperjobs:"
 """Starts every lock token of PaperJobs, and so every `pb` field that it sets."""
@@ -121,7 +121,7 @@ def job(job_id: str, fields: Mapping[str, str], installation: str) -> Job:
 
 def queue_state(answer: list[Any], installation: str) -> QueueState:
     """The answer of observe.lua; its header says what stands where."""
-    now, paused, counts, next_delayed, used, opens, held, concurrency, jobs, server = answer
+    now, paused, counts, next_delayed, used, opens, held, concurrency, jobs, server, cancels = answer
     waiting, delayed, active, completed, failed, children = counts
     return QueueState(
         now=int(now),
@@ -141,6 +141,10 @@ def queue_state(answer: list[Any], installation: str) -> QueueState:
         app_concurrency=number(concurrency) if concurrency else None,
         active=tuple(_active(entry, token_prefix(installation)) for entry in jobs),
         server=server,
+        cancels=tuple(
+            CancelRequest(job_id=job_id, message=request.partition(" ")[2])
+            for job_id, request in zip(cancels[::2], cancels[1::2], strict=True)
+        ),
     )
 
 

@@ -47,6 +47,8 @@ OWN_SCRIPTS: Final = (
     "load",
     "mirror",
     "states",
+    "request_cancel",
+    "take",
 )
 """Files of `lua/`."""
 
@@ -159,7 +161,7 @@ class QueueScripts:
         """The raw answer of observe.lua."""
         names = ("wait", "active", "prioritized", "delayed", "completed", "failed", "waiting-children", "paused")
         keys = [*map(self.key, names), self.key("meta"), self.key("limiter")]
-        keys += self._of_starts()
+        keys += [*self._of_starts(), self.key("paperjobs:cancel")]
         args = [self._base, *_window(limit), reign.installation, reign.term, own_tokens]
         return cast(list[Any], await self._run("observe", keys, args))
 
@@ -173,6 +175,20 @@ class QueueScripts:
     async def load(self, job_id: str, token: str, claim: int) -> dict[str, str] | None:
         """The hash of an active job, or None when that claim is over."""
         flat = await self._run("load", [self.key(job_id), self.key("active")], [job_id, token, claim])
+        return dict(zip(flat[::2], flat[1::2], strict=True)) or None
+
+    async def request_cancel(self, job_id: str, message: str) -> tuple[str, str]:
+        """Where the job stands, and who holds it or why it failed; see request_cancel.lua."""
+        names = ("active", "delayed", "waiting-children", "completed", "failed", "paperjobs:cancel", "paperjobs:wake")
+        keys = [self.key(job_id), self.key(job_id) + ":lock", *map(self.key, names)]
+        state, who = await self._run("request_cancel", keys, [job_id, message])
+        return state, who
+
+    async def take(self, job_id: str, token: str, lock_ms: int) -> dict[str, str] | None:
+        """The hash of the job that was taken to be cancelled, or None."""
+        names = ("active", "wait", "paused", "prioritized", "delayed", "waiting-children", "events", "paperjobs:cancel")
+        keys = [self.key(job_id), self.key(job_id) + ":lock", *map(self.key, names)]
+        flat = await self._run("take", keys, [job_id, token, lock_ms])
         return dict(zip(flat[::2], flat[1::2], strict=True)) or None
 
     async def mirror(self, concurrency: int, limit: RateLimit | None) -> None:

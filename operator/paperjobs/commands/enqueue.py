@@ -6,21 +6,17 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from paperjobs.bullmq.producer import ATTEMPTS, PaperTask, Producer
-from paperjobs.errors import SettingsError
-from paperjobs.local.statedir import DEFAULT_STATE_DIR, StateDir
+from paperjobs.commands import which_redis
+from paperjobs.commands.arguments import seconds
 from paperjobs.model import JobPhase, JobState
-from paperjobs.settings import RedisSettings, read_settings
+from paperjobs.settings import RedisSettings
 
 POLL_S: Final = 0.25
 """How often --wait looks."""
-
-MAX_SECONDS: Final = 366 * 24 * 3600.0
-"""A year of delay or waiting: more is a slip of the hand."""
 
 MAX_PRIORITY: Final = 2**21
 """BullMQ's lowest priority."""
@@ -29,7 +25,7 @@ MAX_PRIORITY: Final = 2**21
 def main(argv: Sequence[str]) -> int:
     """Add a job and print its id; with --wait also its result, or exit with 1 and its failure."""
     arguments = _parser().parse_args(argv)
-    redis = _redis(arguments.state_dir, os.environ)
+    redis = which_redis.redis_settings(arguments.state_dir, os.environ)
     return asyncio.run(_enqueue(arguments, redis))
 
 
@@ -69,26 +65,12 @@ async def _end_of(producer: Producer, job_id: str) -> JobState:
         await asyncio.sleep(POLL_S)
 
 
-def _redis(state_dir: Path, env: Mapping[str, str]) -> RedisSettings:
-    """The Redis that REDIS_HOST names, else that of the local session; raises SettingsError when there is neither."""
-    if env.get("REDIS_HOST", "").strip():
-        return read_settings(RedisSettings, env)
-    session = StateDir(state_dir.resolve()).session()
-    if session is None:
-        raise SettingsError(
-            f"no Redis to add the job to: set REDIS_HOST, or start `paperjobs local` here first "
-            f"(it keeps its state in {state_dir}; --state-dir names another folder)"
-        )
-    return RedisSettings(host=session.redis_host, port=session.redis_port)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="paperjobs enqueue",
         description="Add one job to a queue, as the web app would, and print its id. A paper that already waits or "
         "runs in the queue is not added twice: the id of its job is printed.",
-        epilog="Redis is the one that REDIS_HOST names (REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD, REDIS_TLS, "
-        "REDIS_TLS_CA, REDIS_DB), else that of the `paperjobs local` started in the same folder.",
+        epilog=which_redis.EPILOG,
     )
     parser.add_argument("queue", metavar="QUEUE", help="BullMQ's name of the queue, such as institution-extraction")
     parser.add_argument("--paper-id", required=True, metavar="ID", help="the web app's id of the paper")
@@ -99,17 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--priority", type=_at_least(1), metavar="N", help="1 is the highest; jobs without one come before all others"
     )
-    parser.add_argument("--delay", type=_seconds, default=0.0, metavar="SECONDS", help="do not start earlier")
-    parser.add_argument("--prefix", default="bull", help="BullMQ's key prefix (default %(default)s)")
+    parser.add_argument("--delay", type=seconds, default=0.0, metavar="SECONDS", help="do not start earlier")
     parser.add_argument("--wait", action="store_true", help="wait for the end, print the result or fail")
-    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="with --wait: how long (default: for ever)")
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        default=DEFAULT_STATE_DIR,
-        metavar="DIR",
-        help="the folder of the local session (default %(default)s)",
-    )
+    parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="with --wait: how long (default: for ever)")
+    which_redis.add_arguments(parser)
     return parser
 
 
@@ -120,16 +95,6 @@ def _at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
 
 
 def _complain(message: str) -> int:

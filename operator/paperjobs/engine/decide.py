@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from paperjobs.engine.allowance import allowance
+from paperjobs.engine.cancel import AT_ONCE, Cancellation, cancel_active, cancel_waiting
 from paperjobs.model import (
     POD_REFUSED,
     ActiveJob,
@@ -111,13 +112,14 @@ class Remove:
     run: Run
 
 
-JobSettlement = Relock | Finish | Launch | Record | Vanished | Unshown | Overdue | Remove
+JobSettlement = Relock | Finish | Launch | Record | Vanished | Unshown | Overdue | Remove | Cancellation
 Settlement = JobSettlement | ReturnAbandoned
 
 
 def decide_settle(snapshot: Snapshot) -> list[Settlement]:
     """Everything that makes runs and claims agree, in the order in which it is to be done."""
     runs = {run.name: run for run in snapshot.runs}
+    requests = {request.job_id: request for request in snapshot.state.cancels}
     decisions: list[Settlement] = []
     claimed = set[str]()
     for job in snapshot.state.active:
@@ -128,12 +130,17 @@ def decide_settle(snapshot: Snapshot) -> list[Settlement]:
         if job.lock is LockState.LOST:
             decisions.append(Relock(job=job))
         run = runs.get(name)
-        if run is None:
+        request = requests.get(job.id)
+        cancellation = cancel_active(job, request, name, run) if request is not None else None
+        if cancellation is not None:
+            decisions.append(cancellation)
+        elif run is None:
             decisions.append(Vanished(job=job, run=name) if job.launched else Launch(job=job, run=name))
         elif run.outcome is not None:
             decisions.append(Finish(job=job, run=run, outcome=run.outcome))
-        else:
+        elif request is None:
             decisions += _keep(snapshot, job, run)
+    decisions += cancel_waiting(snapshot.state)[:AT_ONCE]
     if any(job.lock is LockState.ABANDONED for job in snapshot.state.active):
         # Last, when our own lost locks are back.
         decisions.append(ReturnAbandoned())

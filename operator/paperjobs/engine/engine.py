@@ -62,6 +62,11 @@ class Engine:
         if key in self._loops:
             self._loops[key][0].wake()
 
+    def cancel(self, key: str, job_id: str) -> None:
+        """The PaperJob of a job that has not ended was deleted from the queue with this `QueueSettings.key`."""
+        if key in self._loops:
+            self._loops[key][0].cancel(job_id)
+
     def drain(self) -> None:
         """Start nothing any more, in any queue; runs that end are still settled."""
         self._draining = True

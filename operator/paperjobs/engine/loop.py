@@ -14,6 +14,9 @@ import logging
 from typing import Final
 
 from paperjobs.engine.admit import Admitter
+from paperjobs.engine.backoff import FIRST_BACKOFF_S, backoff_s
+from paperjobs.engine.cancel import AT_ONCE, cancel_waiting
+from paperjobs.engine.canceller import Canceller
 from paperjobs.engine.clock import seconds
 from paperjobs.engine.decide import (
     Admit,
@@ -27,7 +30,8 @@ from paperjobs.engine.decide import (
     occupied_slots,
 )
 from paperjobs.engine.gate import Gate
-from paperjobs.engine.launch import Launcher
+from paperjobs.engine.launch import CANCELLED, Launcher
+from paperjobs.engine.news import News
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.engine.report import outage_status, queue_status, unseen_status
 from paperjobs.engine.reporter import Reporter
@@ -52,16 +56,7 @@ MIRROR_EVERY_S: Final = 60.0
 MIRROR_AGAIN_S: Final = 4.0
 """While Redis may evict jobs: the next tick of a busy queue looks again, so work goes on soon after it was mended."""
 
-FIRST_BACKOFF_S: Final = 0.5
-LAST_BACKOFF_S: Final = 10.0
-"""Pauses after failures, doubling from the first to the last."""
-
 log = logging.getLogger(__name__)
-
-
-def backoff_s(failures: int) -> float:
-    """The pause after so many failures in a row, at least one."""
-    return min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10))
 
 
 class QueueLoop:
@@ -80,7 +75,8 @@ class QueueLoop:
         self._observer = observer
         self._gate = Gate(cluster=cluster)
         launcher = Launcher(queue=queue, cluster=cluster, gate=self._gate, observer=observer)
-        self._settler = Settler(queue=queue, cluster=cluster, launcher=launcher, observer=observer)
+        canceller = Canceller(queue=queue, cluster=cluster, observer=observer)
+        self._settler = Settler(queue=queue, cluster=cluster, launcher=launcher, canceller=canceller, observer=observer)
         self._admitter = Admitter(queue=queue, launcher=launcher)
         self._reporter = Reporter(queue=queue, cluster=cluster)
         self._draining = False
@@ -89,8 +85,9 @@ class QueueLoop:
         self._mirrored_at = 0.0
         self._storage_problem = ""
         self._server = ""
+        self._deleted: set[str] = set()
         self._wake = asyncio.Event()
-        self._hungry = asyncio.Event()
+        self._news = News(queue, settings.queue, self.wake)
 
     def update(self, settings: QueueSettings) -> None:
         """Take edited settings; in force at the next tick, which starts now."""
@@ -107,9 +104,14 @@ class QueueLoop:
         """Something changed: tick soon."""
         self._wake.set()
 
+    def cancel(self, job_id: str) -> None:
+        """The PaperJob of a job that has not ended was deleted: cancel the job, as soon as Redis can be asked."""
+        self._deleted.add(job_id)
+        self.wake()
+
     async def run(self) -> None:
         """Tick until cancelled."""
-        watcher = asyncio.create_task(self._watch_for_work())
+        watching = asyncio.create_task(self._news.watch())
         failures = 0
         try:
             while True:
@@ -135,16 +137,19 @@ class QueueLoop:
                     failures = 0
                 await self._sleep(pause - (seconds() - started))
         finally:
-            watcher.cancel()
-            await asyncio.wait([watcher])
+            watching.cancel()
+            await asyncio.wait([watching])
             await self._queue.close()
 
     async def tick(self) -> float:
         """One tick: observe, settle, admit, report. Returns the seconds until the next instant that matters."""
         started = seconds()
         settings = self._settings
-        self._hungry.clear()
+        self._news.want_work(False)
         await self._mirror_limits(settings)
+        for job_id in tuple(self._deleted):
+            await self._queue.request_cancel(job_id, CANCELLED.message)
+            self._deleted.discard(job_id)
 
         # 1. Observe
         snapshot = await self._observe(settings)
@@ -154,6 +159,7 @@ class QueueLoop:
             snapshot = await self._observe(settings)
         # 2. Settle
         decisions = decide_settle(snapshot)
+        more_cancels = len(cancel_waiting(snapshot.state)) > AT_ONCE
         if self._draining:
             decisions = [decision for decision in decisions if not isinstance(decision, Launch)]
         await self._settler.settle_all(settings, decisions)
@@ -178,9 +184,8 @@ class QueueLoop:
         self._status = status
         self._observer.ticked(settings, status, seconds() - started)
 
-        if wait is not None and wait.reason in ("Idle", "Paused"):
-            self._hungry.set()
-        if wait is None:
+        self._news.want_work(wait is not None and wait.reason in ("Idle", "Paused"))
+        if wait is None or more_cancels:
             return ONCE_MORE_S
         instants = [wait.until, pending, next_limit(snapshot), *self._due_launch(snapshot)]
         resync = BUSY_RESYNC_MS if occupied or snapshot.state.counts.waiting else RESYNC_MS
@@ -224,35 +229,6 @@ class QueueLoop:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._wake.wait()
-
-    async def _watch_for_work(self) -> None:
-        """Wake the loop when work arrives, but only while it could start some: a full queue costs nothing."""
-        failures = 0
-        while True:
-            await self._hungry.wait()
-            try:
-                await self._queue.wait_for_work()
-                failures = 0
-            except Exception as error:
-                failures += 1
-                self._wait_failed(error, failures)
-                await asyncio.sleep(backoff_s(failures))
-            self._hungry.clear()
-            self._wake.set()
-
-    def _wait_failed(self, error: Exception, failures: int) -> None:
-        """A fault that ticks meet too is told by them. If a tick has worked since the first failure, this one is not:
-        a Redis that answers reads and refuses writes."""
-        expected = isinstance(error, PaperJobsError)
-        if not expected or failures == 2:
-            log.log(
-                logging.WARNING if expected else logging.ERROR,
-                "Waiting for work fails, the queue is looked at every %d s until it works: %s",
-                round(LAST_BACKOFF_S),
-                f"{type(error).__name__}: {error}",
-                exc_info=None if expected else error,
-                extra={"action": "wait_failed", "queue": self._settings.queue},
-            )
 
     async def _show_outage(self, error: Exception) -> None:
         """What people look at says why nothing starts; without Redis no tick comes that far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from paperjobs.model import Job, Outcome, QueueSettings, QueueStatus, Run
+from paperjobs.model import CancelRequest, Job, Outcome, QueueSettings, QueueStatus, Run
 
 
 class EngineObserver(Protocol):
@@ -21,3 +21,6 @@ class EngineObserver(Protocol):
 
     def settled(self, queue: QueueSettings, run: Run, outcome: Outcome) -> None:
         """A run's outcome was handed back to BullMQ."""
+
+    def cancelled(self, queue: QueueSettings, request: CancelRequest, run: str | None) -> None:
+        """A job was failed as somebody asked; `run` is the name that its run had, if it was claimed."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from paperjobs.engine.cancel import CancelWaiting, FinishCancelled, StopRun
+from paperjobs.engine.canceller import Canceller
 from paperjobs.engine.decide import (
     Finish,
     JobSettlement,
@@ -24,7 +26,7 @@ from paperjobs.engine.launch import CANCELLED, Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.engine.sidebyside import side_by_side
 from paperjobs.errors import RedisRefused
-from paperjobs.model import ActiveJob, Outcome, OutcomeKind, QueueSettings, Run
+from paperjobs.model import ActiveJob, CancelRequest, Outcome, OutcomeKind, QueueSettings, Run
 from paperjobs.ports import Cluster, JobQueue
 
 DEFAULT_HOLD_MS: Final = 30_000
@@ -47,6 +49,7 @@ class Settler:
     queue: JobQueue
     cluster: Cluster
     launcher: Launcher
+    canceller: Canceller
     observer: EngineObserver
 
     async def settle_all(self, settings: QueueSettings, decisions: Sequence[Settlement]) -> None:
@@ -57,8 +60,7 @@ class Settler:
         chains: dict[str, list[JobSettlement]] = {}
         for decision in decisions:
             if not isinstance(decision, ReturnAbandoned):
-                subject = decision.run.job_id if isinstance(decision, Remove) else decision.job.id
-                chains.setdefault(subject, []).append(decision)
+                chains.setdefault(_subject(decision), []).append(decision)
 
         async def carry_out(chain: list[JobSettlement]) -> None:
             for decision in chain:
@@ -78,7 +80,7 @@ class Settler:
         if ReturnAbandoned() in decisions:
             await self.queue.return_abandoned()
 
-    async def settle(self, settings: QueueSettings, decision: JobSettlement) -> None:
+    async def settle(self, settings: QueueSettings, decision: JobSettlement) -> None:  # noqa: PLR0912  # one for each
         """Carry out one decision. Raises the ports' errors; what was done before stays done."""
         match decision:
             case Relock(job=job):
@@ -103,6 +105,8 @@ class Settler:
                 await self.cluster.give_up(settings, run.name, outcome)
             case Remove(run=run):
                 await self.cluster.remove(settings, run.name)
+            case StopRun() | FinishCancelled() | CancelWaiting():
+                await self.canceller.carry_out(settings, decision)
             case _:
                 assert_never(decision)
 
@@ -125,5 +129,18 @@ class Settler:
     async def _explain_absence(self, settings: QueueSettings, job: ActiveJob, name: str) -> None:
         if await self.cluster.run_exists(settings, name):
             return
-        kept = await self.cluster.paperjob_exists(settings, job.id)
-        await self.queue.finish(job.id, job.claim, RUN_DELETED if kept else CANCELLED)
+        if await self.cluster.paperjob_exists(settings, job.id):
+            await self.queue.finish(job.id, job.claim, RUN_DELETED)
+        elif await self.queue.finish(job.id, job.claim, CANCELLED):
+            self.observer.cancelled(settings, CancelRequest(job_id=job.id, message=CANCELLED.message), name)
+
+
+def _subject(decision: JobSettlement) -> str:
+    """The id of the job that a decision is about."""
+    match decision:
+        case Remove(run=run) | StopRun(run=run):
+            return run.job_id
+        case CancelWaiting(request=request):
+            return request.job_id
+        case _:
+            return decision.job.id

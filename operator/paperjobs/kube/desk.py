@@ -9,7 +9,7 @@ from typing import Protocol
 from paperjobs.kube.answers import Json
 from paperjobs.kube.api import APIBUDGETS, PAPERJOBS, PAPERQUEUES, Resource
 from paperjobs.kube.objects import Objects
-from paperjobs.kube.paperjob import is_final, is_of, made_by_hand, queue_key, stray_status, usurper_status
+from paperjobs.kube.paperjob import is_final, is_of, job_id, made_by_hand, queue_key, stray_status, usurper_status
 from paperjobs.kube.paperqueue import refused_status
 from paperjobs.kube.roster import call_the_roll
 from paperjobs.kube.statuswriter import StatusWriter
@@ -24,6 +24,9 @@ class EngineControl(Protocol):
 
     def wake(self, key: str) -> None:
         """Something of the queue with that key changed."""
+
+    def cancel(self, key: str, job_id: str) -> None:
+        """The PaperJob of a job that has not ended was deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +63,12 @@ class Desk:
             self._call_the_roll(self._open)
         elif kind is PAPERJOBS and came_or_went:
             self._tell(self._open, body)
+            went = body["metadata"]["name"] not in self._open.objects.of(PAPERJOBS)
             for settings in self._served:
                 named = made_by_hand(body) and body["spec"]["queue"] == settings.name
                 if is_of(body, settings) or named or self._open.objects.paperjobs.key_of(body) == settings.key:
+                    if went and not is_final(body):
+                        self._open.engine.cancel(settings.key, job_id(body))
                     self.wake(settings.key)
 
     def wake(self, key: str) -> None:

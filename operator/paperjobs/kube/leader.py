@@ -16,7 +16,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 import kopf
@@ -25,7 +25,7 @@ from paperjobs.errors import ClusterUnavailable, LaunchRefused
 from paperjobs.kube.answers import Json, NotFound
 from paperjobs.kube.api import PAPERJOBS, Api
 from paperjobs.kube.cluster import KubernetesCluster, is_shown
-from paperjobs.kube.desk import Desk
+from paperjobs.kube.desk import Desk, EngineControl
 from paperjobs.kube.handlers import tell_of_changes
 from paperjobs.kube.login import kopf_connection, login
 from paperjobs.kube.objects import SETTINGS, Objects, without_managed_fields
@@ -41,17 +41,11 @@ RETRY_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-class Engine(Protocol):
+class Engine(EngineControl, Protocol):
     """The engine, as far as a leader drives it."""
 
     async def run(self) -> None:
         """Drive the queues until cancelled."""
-
-    def configure(self, queues: Sequence[QueueSettings]) -> None:
-        """The queues to run from now on."""
-
-    def wake(self, key: str) -> None:
-        """Something of the queue with that key changed."""
 
 
 class Leader:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from paperjobs.local.statedir import StateDir
-from paperjobs.model import Job, Outcome, OutcomeKind, QueueSettings, QueueStatus, Run
+from paperjobs.model import CancelRequest, Job, Outcome, OutcomeKind, QueueSettings, QueueStatus, Run
 
 LAST_LINES: Final = 3
 """Lines of a run's output that are shown when it fails without a word."""
@@ -75,6 +75,14 @@ class Board:
         if outcome.reason == "Crashed":
             for line in self._last_lines(run.name):
                 self._say(f"    {line}")
+
+    def cancelled(self, queue: QueueSettings, request: CancelRequest, run: str | None) -> None:
+        """Say it; a run of the job is gone."""
+        if run is not None:
+            self.live.pop(run, None)
+        self.progress.pop((queue.name, request.job_id), None)
+        self.failed += 1
+        self._say(f"{queue.queue}: job {request.job_id} {request.message}")
 
     def _last_lines(self, run: str) -> list[str]:
         try:

@@ -21,7 +21,7 @@ from paperjobs.local.board import Board
 from paperjobs.local.cluster import LocalCluster
 from paperjobs.local.statedir import SessionInfo, StateDir
 from paperjobs.local.surroundings import Surroundings, surroundings
-from paperjobs.model import Job, Outcome, QueueSettings, QueueStatus, Run
+from paperjobs.model import CancelRequest, Job, Outcome, QueueSettings, QueueStatus, Run
 
 STOP_GRACE_S: Final = 5.0
 """How long runs may take to leave when the session stops: a person is waiting."""
@@ -82,6 +82,11 @@ class _Housekeeper:
     def settled(self, queue: QueueSettings, run: Run, outcome: Outcome) -> None:
         self._board.settled(queue, run, outcome)
         self._cluster.forget(run.name)
+
+    def cancelled(self, queue: QueueSettings, request: CancelRequest, run: str | None) -> None:
+        self._board.cancelled(queue, request, run)
+        if run is not None:
+            self._cluster.forget(run)
 
 
 @asynccontextmanager

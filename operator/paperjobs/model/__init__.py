@@ -6,8 +6,10 @@ Times are Unix milliseconds of the Redis server's clock unless a name says other
 from __future__ import annotations
 
 from paperjobs.model.job import (
+    CANCELLED_PREFIX,
     ActiveJob,
     BudgetUse,
+    CancelRequest,
     Claim,
     Counts,
     Job,
@@ -32,6 +34,7 @@ from paperjobs.model.status import JobPhase, JobState, JobStatus, PaperJobView, 
 from paperjobs_runner.contract import Budget
 
 __all__ = [
+    "CANCELLED_PREFIX",
     "HELD_BACK",
     "LAST_RESORT_S",
     "POD_REFUSED",
@@ -42,6 +45,7 @@ __all__ = [
     "BackoffType",
     "Budget",
     "BudgetUse",
+    "CancelRequest",
     "Claim",
     "Counts",
     "Job",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from paperjobs.model.naming import dns_slug
 from paperjobs.model.settings import QueueSettings
@@ -110,6 +111,19 @@ class Counts:
     waiting_children: int = 0
 
 
+CANCELLED_PREFIX: Final = "cancelled: "
+"""Starts the failedReason of every job that was cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelRequest:
+    """Somebody wants a job cancelled; the request stays until the job has ended."""
+
+    job_id: str
+    message: str
+    """The failedReason that the job gets."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BudgetUse:
     """How much of a budget is used, and whether its service asked to wait."""
@@ -143,3 +157,4 @@ class QueueState:
     """The budgets that the queue uses."""
     app_concurrency: int | None = None
     """A concurrency that the web app itself set on the queue (setGlobalConcurrency)."""
+    cancels: tuple[CancelRequest, ...] = ()

@@ -22,6 +22,7 @@ class Engine:
         self.configured: list[list[str]] = []
         self.concurrency = 0
         self.woken: list[str] = []
+        self.cancelled: list[tuple[str, str]] = []
 
     def configure(self, queues: Sequence[QueueSettings]) -> None:
         self.configured.append([queue.name for queue in queues])
@@ -29,6 +30,9 @@ class Engine:
 
     def wake(self, queue_name: str) -> None:
         self.woken.append(queue_name)
+
+    def cancel(self, key: str, job_id: str) -> None:
+        self.cancelled.append((key, job_id))
 
 
 class Statuses:
@@ -146,6 +150,17 @@ def test_paperjobs_wake_their_queue_when_they_come_and_go(office: Office) -> Non
     assert office.engine.woken == [Q.key]
     office.job("x", deleted=True)
     assert office.engine.woken == [Q.key, Q.key]
+
+
+def test_a_deleted_paperjob_cancels_its_job_unless_that_has_ended(office: Office) -> None:
+    office.queue("a")
+    office.open()
+    for name, phase in (("waits", "Waiting"), ("done", "Completed"), ("gave-up", "Failed")):
+        office.job(name, status={"phase": phase})
+        office.job(name, deleted=True)
+    office.job("unknown")
+    office.job("unknown", deleted=True)
+    assert [key for key, _ in office.engine.cancelled] == [Q.key] * 2
 
 
 def test_the_operators_paperjob_wakes_its_queue_whichever_paperqueue_it_was_made_for(office: Office) -> None:

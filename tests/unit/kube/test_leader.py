@@ -30,6 +30,7 @@ class Engine:
     def __init__(self) -> None:
         self.queues: list[str] = []
         self.woken: list[str] = []
+        self.cancelled: list[str] = []
         self.death = asyncio.Event()
 
     async def run(self) -> None:
@@ -41,6 +42,9 @@ class Engine:
 
     def wake(self, key: str) -> None:
         self.woken.append(key)
+
+    def cancel(self, key: str, job_id: str) -> None:
+        self.cancelled.append(job_id)
 
 
 @pytest.fixture
@@ -100,6 +104,7 @@ async def test_paperjobs_wake_their_queue_when_they_come_and_when_they_go(
     engine.woken.clear()
     await kube.remove(PAPERJOB)
     await until(lambda: bool(engine.woken))
+    assert len(engine.cancelled) == 1, "its job has not ended"
 
 
 async def test_a_dead_engine_ends_the_term(engine: Engine, leading: asyncio.Task[None]) -> None:

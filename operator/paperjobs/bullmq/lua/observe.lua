@@ -1,12 +1,14 @@
 -- Read everything one tick decides on, as one consistent picture.
 --   KEYS[1] wait  [2] active  [3] prioritized  [4] delayed  [5] completed  [6] failed  [7] waiting-children
 --   [8] paused (BullMQ 5)  [9] meta  [10] limiter  [11] paperjobs:starts  [12] paperjobs:hold  [13] paperjobs:leader
+--   [14] paperjobs:cancel
 --   ARGV[1] key prefix "<prefix>:<queue>:"   ARGV[2] max (0: no limit)   ARGV[3] per (ms)
 --   ARGV[4] retention (ms)   ARGV[5] entries kept   ARGV[6] installation   ARGV[7] term   ARGV[8] what our tokens begin with
 -- Returns {now, paused, {waiting, delayed, active, completed, failed, waiting-children}, next delayed (ms or -1),
 --   window used, window opens at (ms or -1), held until (ms or -1), meta concurrency or "",
---   {{id, ats, pb, lock, pjl, atm, progress}, …}, the server's run id}; absent hash fields are "". Error FENCED: a later
---   term has begun.
+--   {{id, ats, pb, lock, pjl, atm, progress}, …}, the server's run id,
+--   {id of a job to be cancelled, request, …}}; absent hash fields are "".
+-- Error FENCED: a later term has begun.
 if is_fenced(KEYS[13], ARGV[6], ARGV[7]) then
   return redis.error_reply("FENCED another replica leads now")
 end
@@ -83,4 +85,5 @@ return {
   meta[2] or "",
   jobs,
   known and string.match(server, "run_id:(%w+)") or "",
+  redis.call("HGETALL", KEYS[14]),
 }
