@@ -45,6 +45,8 @@ class Calamities:
         self.done: Final[Counter[str]] = Counter()
         self.touched: Final[set[str]] = set()
         """Runs whose Job or Pod was deleted by us."""
+        self.jobs_deleted: Final[set[str]] = set()
+        """Those whose Job it was."""
         self._parts = parts
         self._replicas = replicas
         # Apart from the moments, of which one more or less is drawn as things go: the order is the seed's alone.
@@ -184,6 +186,7 @@ class Calamities:
         self._delete("pod", container.pod, container)
 
     def _delete_job(self, container: Started) -> None:
+        self.jobs_deleted.add(container.job or "")
         self._delete("job", container.job or "", container)
 
     def _delete(self, kind: str, name: str, container: Started) -> None:

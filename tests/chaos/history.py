@@ -95,5 +95,8 @@ class History:
     started: list[Started] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     """Runs whose Job or Pod the storm deleted: what the run had said by then may or may not have been read."""
+    jobs_deleted: set[str] = field(default_factory=set)
+    """Those of them whose Job it was. If the operator is killed after it made the Job and before it recorded that, and
+    the Job is deleted by hand before the next one looks, nothing anywhere tells that it was: it is made once more."""
     died: list[str] = field(default_factory=list)
     """Operators that ended without being killed, each with the end of its log."""

@@ -192,6 +192,7 @@ class _Storm:
                     )
                 )
         history.touched |= self._calamities.touched
+        history.jobs_deleted |= self._calamities.jobs_deleted
         history.died += self._replicas.died + [f"the test node: {error!r}" for error in parts.node.errors]
 
     def _report(self) -> Report:

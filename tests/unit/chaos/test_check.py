@@ -98,6 +98,22 @@ def test_a_second_kubernetes_job_for_a_claim_is_seen() -> None:
     assert rules_broken_by(history) == {"one Job per claim"}
 
 
+def test_a_job_that_the_storm_deleted_may_be_made_once_more_but_not_beside_its_old_pod() -> None:
+    history = lawful()
+    history.changes += run(40, "b", 2, "done", uid="-again")
+    history.started.append(history.started[2])
+    history.touched = history.jobs_deleted = {"b-2"}
+    assert check(history) == []
+    history.started.append(history.started[2])
+    history.changes += run(40, "b", 2, "done", uid="-and-again")
+    assert rules_broken_by(history) == {
+        "one Job per claim",
+        "one start per run",
+        "one run at a time",
+        "concurrency of pods",
+    }
+
+
 def test_a_claim_without_a_kubernetes_job_is_seen() -> None:
     history = lawful()
     history.changes = [change for change in history.changes if change.run != "b-1"]
@@ -121,15 +137,10 @@ def test_two_pods_of_one_job_at_the_same_time_are_seen() -> None:
 
 def test_more_live_pods_than_slots_are_seen_by_the_order_of_revisions() -> None:
     history = lawful()
+    # a's pod ends after b's pod was made (revision 21).
+    late = {12: 22, 22: 23}
     history.changes = [
-        replace(change, revision=21) if (change.run, change.ending) == ("a-1", "done") else change
-        for change in history.changes
-    ]
-    # a's pod now ends at 21, the revision at which b's pod is made, and after it.
-    history.changes = [replace(change, revision=change.revision * 10) for change in history.changes]
-    history.changes = [
-        replace(change, revision=215) if change.name == "a-1-pod" and not change.live else change
-        for change in history.changes
+        replace(change, revision=late.get(change.revision, change.revision)) for change in history.changes
     ]
     assert rules_broken_by(history) == {"concurrency of pods"}
 
