@@ -195,6 +195,7 @@ async def test_a_large_payload_reaches_the_runner_through_the_job_and_not_the_po
 async def test_killing_the_operator_between_claim_and_job_leaves_one_run(
     start: Callable[[], OperatorProcess],
     control_plane: ControlPlane,
+    kubectl: Callable[..., str],
     app: WebApp,
     redis_client: redis.asyncio.Redis,
     test_node: TestNode,
@@ -202,6 +203,8 @@ async def test_killing_the_operator_between_claim_and_job_leaves_one_run(
 ) -> None:
     first = start()
     until(first.ready)
+    # Its first tick asks the API server whether it takes the queue's runs.
+    until(lambda: "Idle" in kubectl("get", "paperqueue", QUEUE))
     # A stopped API server holds the operator exactly there: the job is claimed, its PaperJob and Job are not created.
     with control_plane.frozen_api_server():
         job_id = await _queue_paper(app, "post-3", "https://arxiv.org/abs/1412.6980")
