@@ -26,6 +26,7 @@ from paperjobs.bullmq.budgets import Budgets
 from paperjobs.bullmq.connection import BLOCK_S, COMMAND_TIMEOUT_S, QUIET_BLOCK_S, ask, open_client
 from paperjobs.bullmq.parse import token_prefix
 from paperjobs.bullmq.retry import RetryAfter, decide_retry, too_many_disruptions
+from paperjobs.bullmq.schedule import next_due
 from paperjobs.bullmq.scripts import Damaged, FinishingJob, QueueScripts, Reign, ScriptRefused
 from paperjobs.errors import RedisRefused, RedisUnavailable
 from paperjobs.model import (
@@ -277,7 +278,7 @@ class BullmqJobQueue:
         opts = parse.options(fields.get("opts"))
         try:
             await self._keep_template(scheduler_id, fields.get("data", ""))
-            upsert = JobScheduler(self._queue).upsertJobScheduler(
+            upsert = JobScheduler(self._queue, next_due).upsertJobScheduler(
                 scheduler_id,
                 opts.get("repeat"),
                 fields.get("name", ""),

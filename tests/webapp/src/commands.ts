@@ -91,6 +91,12 @@ export class Commands {
     return this.#queue(queue).removeJobScheduler(schedulerId);
   }
 
+  /** When patterns are due next, as the workers of this version reckon: Unix ms. */
+  async dueTimes({ rows }: { rows: { pattern: string; tz: string; after: number }[] }): Promise<unknown[]> {
+    const reckon = this.#bullmq.defaultRepeatStrategy;
+    return Promise.all(rows.map(({ pattern, tz, after }) => reckon(after, { pattern, tz })));
+  }
+
   /** The next one's date, for each of the queue's schedulers. */
   async jobSchedulers({ queue }: { queue: string }): Promise<object[]> {
     return (await this.#queue(queue).getJobSchedulers()).map(({ key, next }) => ({ key, next }));
