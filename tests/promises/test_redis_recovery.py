@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ReadOnlyError
 
 from paperjobs.model import RateLimit
 from paperjobs.settings import RedisSettings
+from paperjobs_runner.services.redis_link import connect
+from paperjobs_runner.settings import RedisSettings as RunnersRedisSettings
 from support.engine_bench import SETTINGS, EngineBench
 from support.scripted import Step, completes, fails, rate_limited, script
 from support.scripted_cluster import ScriptedCluster
@@ -207,6 +210,24 @@ async def test_a_failover_to_a_replica_is_followed_without_a_restart(
                 await all_done(web, len(runs))
                 await assert_each_ran_and_ended_once(bench, web, runs)
                 assert any("read only" in str(error).lower() for error in bench.log.failures)
+
+
+async def test_a_run_that_goes_through_a_failover_finds_the_new_primary(valkey: ValkeyServer, tmp_path: Path) -> None:
+    """Its own connection: for progress, and for the calls it draws from budgets."""
+    folder = tmp_path / "replica"
+    folder.mkdir()
+    with running_valkey(folder, DURABLE) as other:
+        async with switchboard(valkey.port) as board, Redis(port=valkey.port) as primary:
+            settings = RunnersRedisSettings(
+                host="127.0.0.1", port=board.port, username=None, password=None, tls=False, db=0
+            )
+            with connect(settings) as client:
+                assert await asyncio.to_thread(client.incr, "calls") == 1
+                await primary.replicaof("127.0.0.1", str(other.port))
+                board.target = other.port
+                with pytest.raises(ReadOnlyError):
+                    await asyncio.to_thread(client.incr, "calls")
+                assert await asyncio.to_thread(client.incr, "calls") == 1
 
 
 async def test_a_redis_out_of_memory_loses_no_job_and_no_outcome(

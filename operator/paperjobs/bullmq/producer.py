@@ -8,12 +8,10 @@ from typing import Any, Final, Self
 
 from bullmq import Queue
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from paperjobs.bullmq import parse
-from paperjobs.bullmq.connection import open_client
+from paperjobs.bullmq.connection import ask, open_client
 from paperjobs.bullmq.scripts import QueueScripts
-from paperjobs.errors import RedisUnavailable
 from paperjobs.model import JobState
 from paperjobs.settings import RedisSettings
 
@@ -57,10 +55,7 @@ class Producer:
         if delay_ms:
             options["delay"] = delay_ms
         data = {"paperId": task.paper_id, "arxivUrl": task.arxiv_url}
-        try:
-            job = await self._queue.add(self._name, data, options)
-        except (RedisError, OSError) as error:
-            raise RedisUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        job = await ask(self._queue.add(self._name, data, options))
         return str(job.id)
 
     async def states(self, job_ids: Sequence[str]) -> list[JobState]:

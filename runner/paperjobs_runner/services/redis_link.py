@@ -14,9 +14,14 @@ TIMEOUT_S: Final = 3.0
 
 
 def connect(settings: RedisSettings) -> Redis:
-    """A client that gives up quickly and does not retry; nothing is sent before the first command."""
+    """A client that gives up quickly and does not retry; nothing is sent before the first command.
+
+    A server that answers READONLY has lost its role in a failover: its connection is closed, and the next command finds
+    where the host name leads by then.
+    """
     from redis import Redis
     from redis.backoff import NoBackoff
+    from redis.exceptions import ReadOnlyError
     from redis.retry import Retry
 
     authority = settings.tls_ca or ""
@@ -32,6 +37,7 @@ def connect(settings: RedisSettings) -> Redis:
         socket_timeout=TIMEOUT_S,
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
+        retry_on_error=[ReadOnlyError],  # with no retries: closes the connection
         decode_responses=True,
         encoding_errors="replace",  # whatever bytes a producer wrote, its payload is judged by the pipeline
     )
