@@ -9,6 +9,7 @@ from paperjobs.model import (
     Budget,
     BudgetUse,
     Claim,
+    EnqueueOptions,
     Job,
     JobState,
     JobStatus,
@@ -91,8 +92,9 @@ class JobQueue(Protocol):
     async def drop_cancel(self, job_id: str) -> None:
         """The job has been cancelled."""
 
-    async def enqueue(self, job_id: str, name: str, data: str) -> None:
-        """Add a job under its own id; nothing happens when that id exists."""
+    async def enqueue(self, job_id: str, name: str, data: str, options: EnqueueOptions) -> None:
+        """Add a job under its own id; nothing happens when that id exists. It has the queue's own backoff when it sets
+        attempts only."""
 
     async def states(self, job_ids: Iterable[str]) -> Mapping[str, JobState]:
         """The state of each job, for reporting."""

@@ -13,7 +13,7 @@ from support.tools import ROOT
 CRDS = ROOT / "crds"
 
 QUEUE_HEADER = ["NAME", "QUEUE", "ACTIVE", "RATE", "WAITING", "DELAYED", "FAILED", "NEXT", "REASON", "AGE"]
-JOB_HEADER = ["NAME", "QUEUE", "PAPER", "PHASE", "ATTEMPT", "PROGRESS", "REASON", "AGE"]
+JOB_HEADER = ["NAME", "QUEUE", "PAPER", "PHASE", "ATTEMPT", "PROGRESS", "REASON", "UNTIL", "AGE"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -189,6 +189,28 @@ def test_a_paperjob_cannot_be_changed(control_plane: ControlPlane, namespace: st
     create(control_plane, namespace, paperjob(options={"model": "x"}))
     with pytest.raises(KubectlError, match="a PaperJob cannot be changed; delete it and make another"):
         patch(control_plane, namespace, "pj/p", {"spec": change})
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"delay": "soon"}, "delay must be a duration such as 500ms, 60s, 1m or 1h30m"),
+        ({"delay": "8761h"}, "delay can be at most 8760h, a year"),
+        ({"priority": -1}, "priority must be from 0 to 2097152"),
+        ({"priority": 2097153}, "priority must be from 0 to 2097152"),
+        ({"attempts": 0}, "attempts must be from 1 to 100, the first try included"),
+        ({"attempts": 101}, "attempts must be from 1 to 100, the first try included"),
+        ({"backoff": {"type": "fixed"}}, "spec.backoff.delay"),
+        ({"backoff": {"delay": "25h"}}, "delay can be at most 24h"),
+        ({"backoff": {"delay": "1s", "jitter": 1.5}}, "jitter must be from 0 to 1"),
+    ],
+)
+def test_a_wrong_paperjob_is_refused_with_a_sentence(
+    control_plane: ControlPlane, namespace: str, spec: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(KubectlError) as refused:
+        create(control_plane, namespace, paperjob(**spec))
+    assert sentence in str(refused.value)
 
 
 def test_a_persons_paperjob_needs_a_paper_and_the_operators_need_not_have_one(

@@ -129,7 +129,7 @@ async def test_a_paper_queued_by_the_web_app_ends_as_institutions_in_postgresql_
 
     until(lambda: _paperjobs(kubectl)[0].get("status", {}).get("phase") == "Completed")
     header, row = kubectl("get", "paperjobs").splitlines()
-    assert header.split() == ["NAME", "QUEUE", "PAPER", "PHASE", "ATTEMPT", "PROGRESS", "REASON", "AGE"]
+    assert header.split() == ["NAME", "QUEUE", "PAPER", "PHASE", "ATTEMPT", "PROGRESS", "REASON", "UNTIL", "AGE"]
     assert row.split()[1:5] == [QUEUE, "post-1", "Completed", "1"]
     assert "100%" in row
     kubectl("wait", "--for=condition=Complete", "paperjobs", "--all", "--timeout=5s")

@@ -36,7 +36,7 @@ async def test_a_job_of_the_web_app_runs_and_is_shown_to_its_end(
     [job_id] = await add(valkey_port, payload)
     until(lambda: phases(kubectl) == ["Completed"])
     header, row = kubectl("get", "paperjobs").splitlines()
-    assert header.split() == ["NAME", "QUEUE", "PAPER", "PHASE", "ATTEMPT", "PROGRESS", "REASON", "AGE"]
+    assert header.split() == ["NAME", "QUEUE", "PAPER", "PHASE", "ATTEMPT", "PROGRESS", "REASON", "UNTIL", "AGE"]
     assert row.split()[1:4] == ["institutions", "42", "Completed"]
     until(lambda: kubectl("get", "paperqueues", "--no-headers").split()[2:6] == ["0/2", "1/10", "per", "60s"])
 

@@ -32,6 +32,7 @@ from paperjobs.errors import RedisRefused, RedisUnavailable
 from paperjobs.model import (
     Budget,
     Claim,
+    EnqueueOptions,
     Job,
     JobState,
     Outcome,
@@ -192,8 +193,17 @@ class BullmqJobQueue:
     async def drop_cancel(self, job_id: str) -> None:
         await ask(self._client.hdel(self._scripts.key("paperjobs:cancel"), job_id))
 
-    async def enqueue(self, job_id: str, name: str, data: str) -> None:
-        opts = {"jobId": job_id, "attempts": 0, "removeOnComplete": KEEP_A_WEEK, "removeOnFail": KEEP_A_WEEK}
+    async def enqueue(self, job_id: str, name: str, data: str, options: EnqueueOptions) -> None:
+        opts: dict[str, Any] = {"jobId": job_id, "attempts": options.attempts}
+        opts |= {"removeOnComplete": KEEP_A_WEEK, "removeOnFail": KEEP_A_WEEK}
+        if options.priority:
+            opts["priority"] = options.priority
+        # A producer that sets attempts and no backoff wants none (npm); a person who sets attempts wants the queue's.
+        backoff = options.backoff or (self._settings.backoff if options.attempts else None)
+        if backoff is not None:
+            opts["backoff"] = {"type": backoff.type.value, "delay": backoff.delay_ms, "jitter": backoff.jitter}
+        if options.not_before is not None:
+            opts["delay"] = max(0, options.not_before - await self._scripts.now())
         await ask(self._queue.add(name, json.loads(data), opts))
 
     async def states(self, job_ids: Iterable[str]) -> Mapping[str, JobState]:

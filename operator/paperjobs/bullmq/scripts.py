@@ -217,7 +217,7 @@ class QueueScripts:
             lifo = bool(job.opts.get("lifo", False))
             await ask(self._bullmq.retryJob(job.id, lifo, token, {"fieldsToUpdate": fields}))
         else:
-            now = await self._now()
+            now = await self.now()
             await ask(self._bullmq.moveToDelayed(job.id, now, delay_ms, token, {"fieldsToUpdate": fields}))
 
     async def return_to_wait(self, job_id: str, token: str, *, disrupted: bool) -> None:
@@ -241,7 +241,7 @@ class QueueScripts:
     def _of_starts(self) -> list[str]:
         return [self.key(f"paperjobs:{name}") for name in ("starts", "hold", "leader")]
 
-    async def _now(self) -> int:
+    async def now(self) -> int:
         """The server's clock (ms): ours may be behind."""
         seconds, microseconds = await ask(self._client.time())
         return int(seconds) * 1000 + int(microseconds) // 1000

@@ -10,6 +10,7 @@ from typing import Any, Final
 from paperjobs.engine.decide import Snapshot, Wait
 from paperjobs.errors import RedisUnavailable
 from paperjobs.model import (
+    CANCELLED_PREFIX,
     POD_REFUSED,
     ActiveJob,
     Counts,
@@ -34,13 +35,11 @@ PROGRESS_LENGTH: Final = 40
 FORGET_AT_ONCE: Final = 20
 """PaperJobs deleted in one tick, so that a lowered history limit does not stall the queue."""
 
-WAITS_WORTH_SHOWING: Final = frozenset(
-    {"Suspended", "Paused", "ConcurrencyZero", "Held", "LaunchRefused", POD_REFUSED, "RedisEvicts"}
-)
-"""Reasons that hold the whole queue for long; the others change with every start and would cost a write each."""
-
 REFUSALS: Final = frozenset({"LaunchRefused", POD_REFUSED})
 """Reasons of a queue that is not Ready."""
+
+CANCELLED_REASON: Final = "Cancelled"
+"""Whatever its runs ended with before somebody cancelled the job."""
 
 REMOVED: Final = "the job was removed from its queue"
 
@@ -104,15 +103,24 @@ def idle_status(view: PaperJobView, state: JobState, last: Run | None, wait: Wai
             result=result if isinstance(result, dict) else None,
         )
     if state.phase is JobPhase.FAILED:
-        reason = last.outcome.reason if last and last.outcome else "Failed"
-        return replace(status, reason=reason, message=state.failed_reason, finished_at=state.finished_at)
+        why = _why_failed(state, last)
+        return replace(status, reason=why, message=state.failed_reason, finished_at=state.finished_at)
     if state.phase is JobPhase.DELAYED:
         reason = "Backoff" if state.failed_reason else "Delayed"
         return replace(status, reason=reason, message=state.failed_reason, not_before=state.not_before)
-    shown = wait is not None and wait.reason in WAITS_WORTH_SHOWING
-    return replace(
-        status, reason=wait.reason if wait and shown else "Queued", message=wait.message if wait and shown else ""
-    )
+    return _waiting_status(status, wait)
+
+
+def _waiting_status(status: JobStatus, wait: Wait | None) -> JobStatus:
+    if wait is None or wait.reason == "Idle":
+        return replace(status, reason="Queued")  # Work flows, or has just arrived: its turn is about to come.
+    return replace(status, reason=wait.reason, message=wait.message, not_before=wait.until)
+
+
+def _why_failed(state: JobState, last: Run | None) -> str:
+    if state.failed_reason.startswith(CANCELLED_PREFIX):
+        return CANCELLED_REASON
+    return last.outcome.reason if last and last.outcome else "Failed"
 
 
 def _removed_status(view: PaperJobView, last: Run | None) -> JobStatus:

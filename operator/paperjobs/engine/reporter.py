@@ -10,8 +10,9 @@ from paperjobs.engine import report
 from paperjobs.engine.clock import seconds
 from paperjobs.engine.decide import Snapshot, Wait
 from paperjobs.engine.sidebyside import side_by_side
+from paperjobs.engine.waiting import AT_ONCE, News, Tellings, out_of_date, still_waits
 from paperjobs.errors import LaunchRefused
-from paperjobs.model import JobState, JobStatus, PaperJobView, QueueSettings, QueueStatus, RunPhase
+from paperjobs.model import JobPhase, JobState, JobStatus, PaperJobView, QueueSettings, QueueStatus, RunPhase
 from paperjobs.ports import Cluster, JobQueue
 
 PROGRESS_EVERY_S: Final = 10.0
@@ -27,10 +28,11 @@ class Reporter:
         self._queue = queue
         self._cluster = cluster
         self._written_at: dict[str, float] = {}
+        self._tellings = Tellings()
 
     async def report(self, snapshot: Snapshot, status: QueueStatus, wait: Wait | None) -> int | None:
-        """Make objects say what is. Returns when to look again for a pod that may stay pending (ms, Redis'
-        clock), or None."""
+        """Make objects say what is. Returns when to do so again (ms, Redis' clock), or None: a pod may stay pending,
+        or there was more to say than one tick has time for."""
         settings = snapshot.settings
         views = self._cluster.paperjobs(settings) or ()
         active = report.active_runs(snapshot)
@@ -48,7 +50,8 @@ class Reporter:
                 status_of_job = report.idle_status(view, states[view.job_id], newest.get(view.job_id), wait)
             if status_of_job is not None:
                 desired.append((view, status_of_job))
-        await self._show_all(settings, desired)
+        all_shown = await self._show_all(settings, desired, snapshot.state.now)
+        self._tellings.keep([view.name for view in unfinished])
         self._written_at = {view.name: self._written_at.get(view.name, 0.0) for view in unfinished}
         await self._forget_history(settings, report.past_history(settings, views, active))
         await self._cluster.show_queue(settings, status)
@@ -58,6 +61,8 @@ class Reporter:
             for run in snapshot.runs
             if run.phase is RunPhase.PENDING
         )
+        if not all_shown:
+            return snapshot.state.now
         return min((snapshot.state.now + wait for wait in left if wait > 0), default=None)
 
     async def _forget_history(self, settings: QueueSettings, past: list[PaperJobView]) -> None:
@@ -75,12 +80,13 @@ class Reporter:
         states = dict(await self._queue.states(view.job_id for view in views))
         for view in views:
             if view.made_by_hand and view.status is None and states[view.job_id].phase is None:
-                await self._queue.enqueue(view.job_id, view.job_name, view.data)
+                await self._queue.enqueue(view.job_id, view.job_name, view.data, view.options)
                 states.update(await self._queue.states([view.job_id]))
         return states
 
-    async def _show_all(self, settings: QueueSettings, desired: list[tuple[PaperJobView, JobStatus]]) -> None:
-        """Write what is worth it, some side by side. A status that the server refuses stops none of the others."""
+    async def _show_all(self, settings: QueueSettings, desired: list[News], now_ms: int) -> bool:
+        """Write what is worth it, some side by side; False when more should be written at once. A status that the
+        server refuses stops none of the others."""
 
         async def show(view: PaperJobView, status: JobStatus) -> None:
             try:
@@ -95,13 +101,22 @@ class Reporter:
             self._written_at[view.name] = seconds()
 
         now = seconds()
-        writes = [
-            show(view, status)
-            for view, status in desired
-            if report.worth_writing(
+        first: list[News] = []
+        waiting: list[News] = []
+        changed: list[News] = []
+        for view, status in desired:
+            if view.status is None and status.phase is JobPhase.WAITING:
+                first.append((view, status))
+            elif view.status is not None and still_waits(view.status, status):
+                if out_of_date(view.status, status, now_ms):
+                    waiting.append((view, status))
+            elif report.worth_writing(
                 view.status, status, progress_due=now - self._written_at.get(view.name, 0.0) >= PROGRESS_EVERY_S
-            )
-        ]
+            ):
+                changed.append((view, status))
+        chosen = [*changed, *first[:AT_ONCE], *self._tellings.choose(waiting, now)]
+        writes = [show(view, status) for view, status in chosen]
         for result in await side_by_side(writes):
             if result is not None:
                 raise result
+        return len(first) <= AT_ONCE

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from paperjobs.kube.conditions import condition
+from paperjobs.kube.duration import parse_duration
 from paperjobs.kube.names import (
     API_VERSION,
     HAND_MADE_PREFIX,
@@ -23,7 +24,17 @@ from paperjobs.kube.names import (
 )
 from paperjobs.kube.text import bounded_id, shown
 from paperjobs.kube.timestamps import from_text, to_text
-from paperjobs.model import Job, JobPhase, JobStatus, PaperJobView, QueueSettings, paperjob_name
+from paperjobs.model import (
+    Backoff,
+    BackoffType,
+    EnqueueOptions,
+    Job,
+    JobPhase,
+    JobStatus,
+    PaperJobView,
+    QueueSettings,
+    paperjob_name,
+)
 
 Json = Mapping[str, Any]
 
@@ -104,6 +115,7 @@ def paperjob_view(body: Json) -> PaperJobView:
         made_by_hand=made_by_hand(body),
         status=status,
         data=_data(body["spec"]) if made_by_hand(body) else "{}",
+        options=_options(body) if made_by_hand(body) else EnqueueOptions(),
         finished_at=status.finished_at if status is not None else None,
     )
 
@@ -182,6 +194,30 @@ def _status(body: Json) -> JobStatus | None:
 def _data(spec: Json) -> str:
     """The payload that a person's PaperJob puts into the queue: what the web app would have sent."""
     return json.dumps({name: spec[name] for name in ("paperId", "arxivUrl", "options") if name in spec})
+
+
+def _options(body: Json) -> EnqueueOptions:
+    """How a person wants the job enqueued. The API server has checked it (crds/paperjob.yaml)."""
+    spec = body["spec"]
+    created = from_text(body["metadata"].get("creationTimestamp"))
+    not_before = None
+    if "delay" in spec and created is not None:
+        # Creation times are cut to the second: one more, and it is never too early.
+        not_before = created + 1000 + parse_duration(spec["delay"])
+    backoff = None
+    if "backoff" in spec:
+        given = spec["backoff"]
+        backoff = Backoff(
+            type=BackoffType(given.get("type", BackoffType.EXPONENTIAL)),
+            delay_ms=parse_duration(given["delay"]),
+            jitter=float(given.get("jitter", 0)),
+        )
+    return EnqueueOptions(
+        not_before=not_before,
+        priority=int(spec.get("priority", 0)),
+        attempts=int(spec.get("attempts", 0)),
+        backoff=backoff,
+    )
 
 
 def _summary(job: Job) -> dict[str, str]:

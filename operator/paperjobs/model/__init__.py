@@ -30,7 +30,7 @@ from paperjobs.model.settings import (
     RateLimit,
     RunnerTemplate,
 )
-from paperjobs.model.status import JobPhase, JobState, JobStatus, PaperJobView, QueueStatus
+from paperjobs.model.status import EnqueueOptions, JobPhase, JobState, JobStatus, PaperJobView, QueueStatus
 from paperjobs_runner.contract import Budget
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "CancelRequest",
     "Claim",
     "Counts",
+    "EnqueueOptions",
     "Job",
     "JobPhase",
     "JobState",

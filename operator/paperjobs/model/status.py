@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from paperjobs.model.job import Counts
-from paperjobs.model.settings import RateLimit
+from paperjobs.model.settings import Backoff, RateLimit
 
 
 class JobPhase(StrEnum):
@@ -24,6 +24,18 @@ class JobPhase(StrEnum):
     @property
     def final(self) -> bool:
         return self in (JobPhase.COMPLETED, JobPhase.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnqueueOptions:
+    """What a person set of a job made with kubectl, in BullMQ's terms; the defaults leave it to the queue."""
+
+    not_before: int | None = None
+    """It must not start earlier (ms)."""
+    priority: int = 0
+    """1 comes first; 0 is none at all, and comes before 1."""
+    attempts: int = 0
+    backoff: Backoff | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +81,8 @@ class PaperJobView:
     job_name: str = "paper"
     data: str = "{}"
     """The BullMQ job name and the payload (JSON text) to enqueue; only when made by hand."""
+    options: EnqueueOptions = EnqueueOptions()
+    """How to enqueue it; only when made by hand."""
     finished_at: int | None = None
 
 

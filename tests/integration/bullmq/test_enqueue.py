@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from paperjobs.bullmq.jobqueue import BullmqJobQueue
-from paperjobs.model import JobPhase, Outcome, OutcomeKind
+from paperjobs.model import Backoff, BackoffType, EnqueueOptions, JobPhase, Outcome, OutcomeKind, QueueSettings
 from support.claims import take
 from support.scripted import LOCK_MS, completes, script
 from support.webapp import WebApp
@@ -17,7 +17,7 @@ DATA = '{"paperId":"p1","arxivUrl":"https://arxiv.org/abs/1706.03762"}'
 
 
 async def test_enqueued_job_is_what_the_npm_client_would_have_added(queue: BullmqJobQueue, any_web: WebApp) -> None:
-    await queue.enqueue("kubectl-uid-1", "paper", DATA)
+    await queue.enqueue("kubectl-uid-1", "paper", DATA, EnqueueOptions())
 
     seen = await any_web.inspect("papers", "kubectl-uid-1")
 
@@ -27,21 +27,21 @@ async def test_enqueued_job_is_what_the_npm_client_would_have_added(queue: Bullm
 
 
 async def test_enqueued_job_is_run_by_a_stock_worker_too(queue: BullmqJobQueue, any_web: WebApp) -> None:
-    await queue.enqueue("kubectl-uid-1", "paper", json.dumps(script(completes({"n": 1}))))
+    await queue.enqueue("kubectl-uid-1", "paper", json.dumps(script(completes({"n": 1}))), EnqueueOptions())
     await any_web.ask("startWorker", queue="papers")
 
     assert await any_web.wait("papers", "kubectl-uid-1") == {"n": 1}
 
 
 async def test_id_that_exists_is_not_enqueued_again(queue: BullmqJobQueue, web: WebApp, redis_client: Redis) -> None:
-    await queue.enqueue("uid-1", "paper", DATA)
+    await queue.enqueue("uid-1", "paper", DATA, EnqueueOptions())
     job = await take(queue, LOCK_MS)
     assert job is not None
-    await queue.enqueue("uid-1", "paper", '{"paperId":"other"}')
+    await queue.enqueue("uid-1", "paper", '{"paperId":"other"}', EnqueueOptions())
     assert (await queue.observe(None)).counts.waiting == 0
 
     assert await queue.finish(job.id, job.claim, Outcome(kind=OutcomeKind.COMPLETED, reason="Completed"))
-    await queue.enqueue("uid-1", "paper", '{"paperId":"other"}')
+    await queue.enqueue("uid-1", "paper", '{"paperId":"other"}', EnqueueOptions())
 
     state = await queue.observe(None)
     assert (state.counts.waiting, state.counts.completed) == (0, 1)
@@ -50,7 +50,7 @@ async def test_id_that_exists_is_not_enqueued_again(queue: BullmqJobQueue, web: 
 
 @pytest.mark.parametrize("data", ['{"title":"\\ud800"}', '{"title":"Ł ☃"}', '{"n":1.0,"m":1e3}', "{}"])
 async def test_enqueued_payload_is_claimed_unchanged(queue: BullmqJobQueue, redis_client: Redis, data: str) -> None:
-    await queue.enqueue("uid-1", "paper", data)
+    await queue.enqueue("uid-1", "paper", data, EnqueueOptions())
 
     job = await take(queue, LOCK_MS)
 
@@ -105,3 +105,50 @@ async def test_states_tell_where_each_job_stands(queue: BullmqJobQueue, web: Web
     assert 50_000 < (states["job-retried"].not_before or 0) - now <= 60_000
     assert states["job-retried"].attempts_made == 1
     assert await queue.states([]) == {}
+
+
+async def test_what_a_person_set_reaches_bullmq_as_the_npm_client_would_have_set_it(
+    queue: BullmqJobQueue, any_web: WebApp
+) -> None:
+    backoff = Backoff(type=BackoffType.FIXED, delay_ms=250, jitter=0.5)
+    await queue.enqueue("kubectl-uid-1", "paper", DATA, EnqueueOptions(priority=7, attempts=4, backoff=backoff))
+
+    seen = await any_web.inspect("papers", "kubectl-uid-1")
+
+    assert seen is not None
+    assert (seen["state"], seen["priority"], seen["opts"]["attempts"]) == ("prioritized", 7, 4)
+    assert seen["opts"]["backoff"] == {"type": "fixed", "delay": 250, "jitter": 0.5}
+
+
+async def test_a_job_with_a_time_is_delayed_until_then_and_not_when_the_time_has_passed(
+    queue: BullmqJobQueue, any_web: WebApp
+) -> None:
+    now = (await queue.observe(None)).now
+    await queue.enqueue("later", "paper", DATA, EnqueueOptions(not_before=now + 60_000))
+    await queue.enqueue("late", "paper", DATA, EnqueueOptions(not_before=now - 60_000))
+
+    later, late = [await any_web.inspect("papers", job_id) for job_id in ("later", "late")]
+
+    assert later is not None
+    assert late is not None
+    assert (later["state"], late["state"]) == ("delayed", "waiting")
+    due = (await queue.states(["later"]))["later"].not_before
+    assert due is not None
+    assert abs(due - (now + 60_000)) < 1_000
+
+
+async def test_a_person_who_sets_only_attempts_gets_the_queue_s_backoff(queue: BullmqJobQueue, web: WebApp) -> None:
+    backoff = Backoff(type=BackoffType.EXPONENTIAL, delay_ms=5_000)
+    queue.update(
+        QueueSettings(name="papers", queue="papers", pipeline="institution-extraction", concurrency=1, backoff=backoff)
+    )
+    await queue.enqueue("tried", "paper", DATA, EnqueueOptions(attempts=3))
+    await queue.enqueue("plain", "paper", DATA, EnqueueOptions())
+
+    tried, plain = [await web.inspect("papers", job_id) for job_id in ("tried", "plain")]
+
+    assert tried is not None
+    assert plain is not None
+    assert tried["opts"]["backoff"] == {"type": "exponential", "delay": 5_000, "jitter": 0.0}
+    # Such a job takes both from its queue when it fails.
+    assert "backoff" not in plain["opts"]

@@ -74,9 +74,10 @@ def test_nothing_is_said_between_a_run_s_end_and_its_settlement() -> None:
     ("state", "last", "wait", "phase", "reason"),
     [
         (JobState(phase=JobPhase.WAITING), None, None, JobPhase.WAITING, "Queued"),
-        # What holds the whole queue for long is worth a write, what changes with every start is not.
         (JobState(phase=JobPhase.WAITING), None, Wait(reason="Paused"), JobPhase.WAITING, "Paused"),
-        (JobState(phase=JobPhase.WAITING), None, Wait(reason="WindowFull"), JobPhase.WAITING, "Queued"),
+        (JobState(phase=JobPhase.WAITING), None, Wait(reason="WindowFull"), JobPhase.WAITING, "WindowFull"),
+        # The queue was idle until the job came.
+        (JobState(phase=JobPhase.WAITING), None, Wait(reason="Idle"), JobPhase.WAITING, "Queued"),
         (JobState(phase=JobPhase.DELAYED, not_before=5), None, None, JobPhase.DELAYED, "Delayed"),
         (JobState(phase=JobPhase.DELAYED, failed_reason="x"), RUN, None, JobPhase.DELAYED, "Backoff"),
         (JobState(phase=JobPhase.COMPLETED, returnvalue="{}"), RUN, None, JobPhase.COMPLETED, "Completed"),
@@ -86,6 +87,14 @@ def test_nothing_is_said_between_a_run_s_end_and_its_settlement() -> None:
             None,
             JobPhase.FAILED,
             "OOMKilled",
+        ),
+        # Cancelled before its next attempt: that is how it ended, whatever its last run says.
+        (
+            JobState(phase=JobPhase.FAILED, failed_reason="cancelled: no longer needed"),
+            replace(RUN, phase=RunPhase.ENDED, outcome=FAILED),
+            None,
+            JobPhase.FAILED,
+            "Cancelled",
         ),
         # removeOnComplete: the run still tells how the job ended.
         (
@@ -104,6 +113,13 @@ def test_a_job_without_a_claim(
     status = idle_status(VIEW, state, last, wait)
     assert status is not None
     assert (status.phase, status.reason) == (phase, reason)
+
+
+def test_a_job_that_waits_says_when_its_queue_may_start_one_again() -> None:
+    wait = Wait(reason="WindowFull", message="10 starts used", until=99)
+    status = idle_status(VIEW, JobState(phase=JobPhase.WAITING), None, wait)
+    assert status is not None
+    assert (status.reason, status.message, status.not_before) == ("WindowFull", "10 starts used", 99)
 
 
 def test_a_status_is_written_when_it_says_something_new_and_progress_only_when_due() -> None:

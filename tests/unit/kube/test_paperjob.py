@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from paperjobs.kube.paperjob import paperjob_manifest, paperjob_status, paperjob_view
-from paperjobs.model import Claim, Job, JobPhase, JobStatus, QueueSettings
+from paperjobs.model import Backoff, BackoffType, Claim, EnqueueOptions, Job, JobPhase, JobStatus, QueueSettings
 
 QUEUE = QueueSettings(name="institutions", queue="q", pipeline="p", concurrency=1)
 NOW = 1_795_459_512_345
@@ -80,6 +80,20 @@ def test_a_persons_paperjob_becomes_the_payload_that_the_web_app_would_send() ->
         "arxivUrl": "https://arxiv.org/abs/1706.03762",
         "options": {"model": "x"},
     }
+
+
+def test_what_a_person_set_beside_the_paper_is_how_the_job_is_enqueued() -> None:
+    body = by_hand(delay="1h30m", priority=7, attempts=4, backoff={"delay": "5s", "jitter": 0.5})
+    body["metadata"]["creationTimestamp"] = "2026-11-24T10:00:00Z"
+    at_half_past_eleven = 1_795_519_800_000
+    assert paperjob_view(body).options == EnqueueOptions(
+        # A second more: creation times are cut to the second, and it must not start too early.
+        not_before=at_half_past_eleven + 1_000,
+        priority=7,
+        attempts=4,
+        backoff=Backoff(type=BackoffType.EXPONENTIAL, delay_ms=5_000, jitter=0.5),
+    )
+    assert paperjob_view(by_hand()).options == EnqueueOptions()
 
 
 def test_the_operators_paperjob_is_never_enqueued() -> None:
