@@ -170,6 +170,37 @@ async def test_a_job_whose_key_is_no_hash_is_taken_out_of_the_queue(
     assert queue.bench.log.failures == []
 
 
+async def test_a_lock_that_is_none_costs_its_job_nothing(queue: ServedQueue, redis_client: Redis) -> None:
+    queue.serve()
+    job_id = await queue.add(completes(ms=400))
+    await queue.until_launched(1)
+    await redis_client.delete(f"bull:papers:{job_id}:lock")
+    await redis_client.hset(f"bull:papers:{job_id}:lock", "a", "b")
+    other = await queue.add(completes())
+
+    assert await queue.idle() == {job_id: "completed", other: "completed"}
+
+
+async def test_a_key_of_the_queue_that_somebody_took_is_named_until_it_is_free_again(
+    web: WebApp, redis_client: Redis, valkey_port: int
+) -> None:
+    """As a job does that is added under the id `limiter`: BullMQ's own workers stop as well."""
+    async with served_queue(QUEUE, web, RedisSettings(host="127.0.0.1", port=valkey_port)) as queue:
+        await web.add(QUEUE, jobId="limiter")
+        good = await queue.add(completes())
+        queue.serve()
+        await queue.bench.until(lambda: bool(queue.cluster.queue_statuses), "the trouble is shown")
+        shown = queue.cluster.queue_statuses[-1]
+        assert shown.reason == "RedisRefused"
+        assert "bull:papers:limiter holds something else" in shown.message
+        assert {str(error) for error in queue.bench.log.failures} == {shown.message}
+
+        assert await queue.ask("remove", jobId="limiter") == 1
+        await queue.until_launched(1)
+        await web.wait(QUEUE, good)
+        queue.bench.log.failures.clear()
+
+
 FIELDS = [
     "ats",
     "atm",

@@ -100,7 +100,15 @@ class BullmqJobQueue:
 
     async def observe(self, rate_limit: RateLimit | None, budgets: Sequence[Budget] = ()) -> QueueState:
         installation = self._reign.installation
-        answer = await self._scripts.observe(rate_limit, self._reign, token_prefix(installation))
+        try:
+            answer = await self._scripts.observe(rate_limit, self._reign, token_prefix(installation))
+        except RedisRefused as error:
+            if misused := await self._scripts.misused():
+                message = (
+                    f"{', '.join(misused)} holds something else than BullMQ keeps there: remove the job of that id"
+                )
+                raise RedisRefused(message) from error
+            raise
         state = parse.queue_state(answer, installation)
         return replace(state, budgets=await self._budgets.look(budgets)) if budgets else state
 

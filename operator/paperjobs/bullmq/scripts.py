@@ -59,6 +59,16 @@ BEGIN_WITH: Final = {
 """What some of them have in common, by the name of its file."""
 
 
+KINDS: Final = {
+    **dict.fromkeys(("wait", "active", "paused"), "list"),
+    **dict.fromkeys(("prioritized", "delayed", "completed", "failed", "waiting-children", "marker"), "zset"),
+    **dict.fromkeys(("limiter", "id", "pc", "stalled-check", "paperjobs:hold"), "string"),
+    **dict.fromkeys(("meta", "paperjobs:mirror", "paperjobs:leader"), "hash"),
+    **{"events": "stream", "stalled": "set", "paperjobs:starts": "zset"},
+}
+"""What a queue's own keys are to Redis. A job that was added under the id of one of them is kept there instead."""
+
+
 class ScriptRefused(Exception):
     """A BullMQ script declined; `code` is one of BullMQ's ErrorCode values."""
 
@@ -164,6 +174,11 @@ class QueueScripts:
         keys += [*self._of_starts(), self.key("paperjobs:cancel")]
         args = [self._base, *_window(limit), reign.installation, reign.term, own_tokens]
         return cast(list[Any], await self._run("observe", keys, args))
+
+    async def misused(self) -> list[str]:
+        """The queue's own keys that hold something else than they should."""
+        found = {name: await ask(self._client.type(self.key(name))) for name in KINDS}
+        return [self.key(name) for name, kind in found.items() if kind not in (KINDS[name], "none")]
 
     async def relock(self, job_id: str, token: str, claim: int, lock_ms: int) -> bool:
         keys = [self.key(job_id), self.key(job_id) + ":lock", self.key("active"), self.key("stalled")]

@@ -37,7 +37,7 @@ from paperjobs.engine.report import outage_status, queue_status, unseen_status
 from paperjobs.engine.reporter import Reporter
 from paperjobs.engine.restore import lost_starts
 from paperjobs.engine.settle import Settler
-from paperjobs.errors import PaperJobsError, RedisUnavailable
+from paperjobs.errors import PaperJobsError, RedisRefused, RedisUnavailable
 from paperjobs.model import QueueSettings
 from paperjobs.ports import Cluster, JobQueue
 
@@ -232,7 +232,7 @@ class QueueLoop:
 
     async def _show_outage(self, error: Exception) -> None:
         """What people look at says why nothing starts; without Redis no tick comes that far."""
-        if isinstance(error, RedisUnavailable):
+        if isinstance(error, (RedisUnavailable, RedisRefused)):
             with contextlib.suppress(PaperJobsError):
                 await self._cluster.show_queue(self._settings, outage_status(self._status, error))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from paperjobs.engine.decide import Snapshot, Wait
-from paperjobs.errors import RedisUnavailable
+from paperjobs.errors import RedisRefused, RedisUnavailable
 from paperjobs.model import (
     CANCELLED_PREFIX,
     POD_REFUSED,
@@ -210,9 +210,9 @@ def unseen_status(settings: QueueSettings) -> QueueStatus:
     )
 
 
-def outage_status(last: QueueStatus, error: RedisUnavailable) -> QueueStatus:
+def outage_status(last: QueueStatus, error: RedisUnavailable | RedisRefused) -> QueueStatus:
     """While Redis cannot be asked: what was seen last, and why nothing starts."""
-    return replace(last, reason="RedisUnavailable", message=str(error), next_start_at=None)
+    return replace(last, reason=type(error).__name__, message=str(error), next_start_at=None)
 
 
 def show_progress(progress: str | None) -> str | None:

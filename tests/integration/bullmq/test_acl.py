@@ -53,7 +53,8 @@ BULLMQS_SCRIPTS: Final = (
 """Those that we run beside the ones that ours include."""
 
 OF_THE_CLIENT: Final = frozenset(
-    {"evalsha", "script|load", "time", "info", "bzpopmin", "hmget", "hset", "hget", "zrem", "client|setinfo", "select"}
+    {"evalsha", "script|load", "time", "info", "type", "bzpopmin", "hmget", "hset", "hget", "hdel", "zrem"}
+    | {"client|setinfo", "select"}
 )
 """Sent outside of scripts."""
 

@@ -2,8 +2,8 @@
 --   KEYS[1] job hash  [2] lock
 --   ARGV[1] key prefix "<prefix>:<queue>:"   ARGV[2] job id   ARGV[3] token   ARGV[4] why
 -- Returns why it failed, or "" when the claim is over.
-local holder = redis.call("GET", KEYS[2])
-if holder and holder ~= ARGV[3] then
+local holder = redis.pcall("GET", KEYS[2])
+if type(holder) == "string" and holder ~= ARGV[3] then
   return ""
 end
 if not is_no_job(KEYS[1]) and redis.call("HGET", KEYS[1], "pb") ~= ARGV[3] then

@@ -20,7 +20,8 @@ for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
   local key = ARGV[1] .. id
   -- pcall: a key that is no hash must not blind us to the other jobs.
   local fields = redis.pcall("HMGET", key, "ats", "pb", "pjl", "atm", "progress", "processedOn")
-  local lock = redis.call("GET", key .. ":lock")
+  local lock = redis.pcall("GET", key .. ":lock")
+  lock = type(lock) == "string" and lock
   local ours = string.sub(fields[2] or "", 1, #ARGV[8]) == ARGV[8] and (not lock or lock == fields[2])
   local since = tonumber(fields[6] or nil)
   if not ours and since and now - since <= per then

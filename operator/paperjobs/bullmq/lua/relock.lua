@@ -6,8 +6,8 @@ local fields = redis.call("HMGET", KEYS[1], "pb", "ats")
 if fields[1] ~= ARGV[2] or fields[2] ~= ARGV[4] then
   return 0
 end
-local lock = redis.call("GET", KEYS[2])
-if lock and lock ~= ARGV[2] then
+local lock = redis.pcall("GET", KEYS[2])
+if type(lock) == "string" and lock ~= ARGV[2] then
   return 0
 end
 local listed = false
