@@ -105,7 +105,7 @@ class Reporter:
         waiting: list[News] = []
         changed: list[News] = []
         for view, status in desired:
-            if view.status is None and status.phase is JobPhase.WAITING:
+            if view.status is None and status.phase in (JobPhase.WAITING, JobPhase.DELAYED):
                 first.append((view, status))
             elif view.status is not None and still_waits(view.status, status):
                 if out_of_date(view.status, status, now_ms):
