@@ -57,6 +57,8 @@ class ClusterTruth:
     run_changes: list[tuple[str, Run | None]] = field(default_factory=list)
     """Everything that watches tell: a name, and what stands under it from then on."""
     paperjob_changes: list[tuple[str, TruePaperJob | None]] = field(default_factory=list)
+    changed_at: list[int] = field(default_factory=list)
+    """When each change of a run was made."""
     created: Callable[[TrueRun, str], None] = lambda run, process: None
     refusing: bool = False
     """A quota or admission refuses every new run."""
@@ -176,6 +178,7 @@ class ClusterTruth:
         self._tell(name)
 
     def _tell(self, name: str) -> None:
+        self.changed_at.append(self.clock.now)
         self.run_changes.append((name, self.runs[name].run if name in self.runs else None))
 
     def _put(self, name: str, paperjob: TruePaperJob) -> TruePaperJob:

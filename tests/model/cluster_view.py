@@ -71,6 +71,11 @@ class ClusterView:
         if news:
             self.changed()
 
+    def see_old(self, before: int) -> None:
+        """Take in the changes of runs made before that instant: no watch is so late and thought to be well."""
+        unseen = self.truth.changed_at[self._runs_seen :]
+        self.see_runs(sum(at < before for at in unseen))
+
     def see_paperjobs(self, count: int) -> None:
         """Take in so many changes of PaperJobs. What our own writes told already is passed over."""
         news = self.truth.paperjob_changes[self._paperjobs_seen : self._paperjobs_seen + count]

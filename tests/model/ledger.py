@@ -41,6 +41,8 @@ class Ledger:
     """The latest start of each token."""
     launches: dict[str, Start] = field(default_factory=dict)
     """The starts of the runs that were created, by run."""
+    ran: set[Claim] = field(default_factory=set)
+    """The claims that had a run."""
     run_of: dict[str, str] = field(default_factory=dict)
     """The run of each claim, by token."""
     strays: set[str] = field(default_factory=set)
@@ -97,8 +99,10 @@ class Ledger:
 
     def created(self, true: TrueRun, process: str) -> None:
         name, token = true.run.name, true.token
-        if name in self.launches and name not in self.forgotten:
-            self._broken(f"run {name} of {true.run.job_id}/{true.run.claim} was started twice")
+        claim = Claim(number=true.run.claim, token=token)
+        if claim in self.ran and name not in self.forgotten:
+            self._broken(f"claim {true.run.job_id}/{true.run.claim} has a second run: {name}")
+        self.ran.add(claim)
         start = self.starts.get(token)
         if start is None:
             self._broken(f"{process} launched {true.run.job_id} without a start")
@@ -173,7 +177,7 @@ class Ledger:
             return name in self.deleted_runs
         if outcome.reason == "LaunchRefused":
             return self.refused
-        return outcome.reason == "DeferredFailure" and job_id in self.foreign
+        return outcome.reason == "DeferredFailure" and self.redis.bullmq.jobs[job_id].stc > 1
 
     def _broken(self, what: str) -> None:
         self.violations.append(what)

@@ -204,6 +204,14 @@ class Schedule(RuleBasedStateMachine):
         self._log(f"lock of {job_id} lost")
         self.world.bullmq.jobs[job_id].lock = ""
 
+    @precondition(lambda self: bool(self.world.bullmq.active))
+    @rule(number=which)
+    def stock_worker_returns_a_stalled_job(self, number: int) -> None:
+        """The lock is lost, and nobody of ours acts for as long as a stock worker's stalled check needs."""
+        self._log("stalled check")
+        self.lock_is_lost(number)
+        self.world.stalled_check()
+
     @rule()
     def foreign_worker_claims(self) -> None:
         self._log("foreign claim")

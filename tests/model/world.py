@@ -12,6 +12,7 @@ from model.ledger import Ledger
 from model.process import Limits, Process
 from model.queue_end import QueueEnd
 from model.steppedloop import SteppedLoop
+from paperjobs.bullmq.scripts import STALLED_INTERVAL_MS
 from paperjobs.errors import PaperJobsError
 from paperjobs.model import TERMINATION_GRACE_S, Outcome, OutcomeKind, QueueSettings, RunPhase
 from paperjobs.outcome import deadline_exceeded
@@ -23,6 +24,8 @@ GIVEN_UP_MS: Final = 10_000
 """A request that has no answer after this is given up (COMMAND_TIMEOUT_S; the API client's is alike)."""
 ADRIFT_MS: Final = 5_000
 """For so long may a request take effect whose sender gave up."""
+LAG_MS: Final = 20_000
+"""So late may a watch be (RunCache counts on 30 s for what it launched itself)."""
 RUN_MS: Final = 700
 """How long a run takes while nothing is decided about it."""
 DONE: Final = Outcome(kind=OutcomeKind.COMPLETED, reason="Completed", result={"n": 1})
@@ -188,6 +191,13 @@ class World:
     def foreign_finish(self, job_id: str) -> None:
         self.bullmq.finish(job_id, self.bullmq.lock_of(job_id), "completed", {"returnvalue": "1"})
 
+    def stalled_check(self) -> None:
+        """A stock worker marks the active jobs, and half a minute later returns those without a lock."""
+        self.bullmq.check_stalled()
+        self.pass_time(STALLED_INTERVAL_MS)
+        self.bullmq.check_stalled()
+        self.run_ready()
+
     def foreign_claim(self) -> None:
         """A stock worker takes a job."""
         job = self.bullmq.move_to_active(f"foreign-{self.clock.now}", FOREIGN_LOCK_MS, worker=None)
@@ -222,6 +232,8 @@ class World:
 
     def _advance_to(self, instant: int) -> None:
         self.clock.now = max(self.clock.now, instant)
+        for process in self.processes:
+            process.view.see_old(self.clock.now - LAG_MS)
         self.loop.fire_timers()
         self._enforce_deadlines()
         for request in list(self.traffic.waiting):
