@@ -103,6 +103,8 @@ class Ledger:
         if claim in self.ran and name not in self.forgotten:
             self._broken(f"claim {true.run.job_id}/{true.run.claim} has a second run: {name}")
         self.ran.add(claim)
+        if all(known.uid != true.owner for known in self.truth.paperjobs.values()):
+            self.forgotten.add(name)  # its PaperJob was deleted while it was on its way: it is collected at once
         start = self.starts.get(token)
         if start is None:
             self._broken(f"{process} launched {true.run.job_id} without a start")
