@@ -121,11 +121,18 @@ def put_into_cluster(cluster: ControlPlane, copies: Sequence[Copy]) -> None:
         some = copies[start : start + TOGETHER]
         namespace = f"{some[0].namespace}/"
         _put(
-            cluster.etcd,
+            cluster,
             {f"/registry/paperjobs.dev/paperjobs/{namespace}{one.paperjob_name}": one.paperjob for one in some},
         )
-        _put(cluster.etcd, {f"/registry/jobs/{namespace}{one.run}": one.job for one in some})
-        _put(cluster.etcd, {f"/registry/pods/{namespace}{one.pod_name}": one.pod for one in some})
+        _put(cluster, {f"/registry/jobs/{namespace}{one.run}": one.job for one in some})
+        _put(cluster, {f"/registry/pods/{namespace}{one.pod_name}": one.pod for one in some})
+
+
+def take_out_of_cluster(cluster: ControlPlane, namespace: str) -> None:
+    """Delete every PaperJob, Job and Pod of a namespace: the namespace controller would be busy with them for long."""
+    for kind in ("paperjobs.dev/paperjobs", "jobs", "pods"):
+        first = f"/registry/{kind}/{namespace}/"
+        _ask_etcd(cluster, "deleterange", {"key": _base64(first), "range_end": _base64(first[:-1] + "0")})
 
 
 def put_into_redis(port: int, copies: Iterable[Copy]) -> None:
@@ -159,12 +166,18 @@ redis.call("ZADD", KEYS[1] .. "marker", 0, "0")
 """
 
 
-def _put(etcd: str, values: Mapping[str, str]) -> None:
+def _put(cluster: ControlPlane, values: Mapping[str, str]) -> None:
     puts = [{"requestPut": {"key": _base64(key), "value": _base64(value)}} for key, value in values.items()]
-    request = urllib.request.Request(f"{etcd}/v3/kv/txn", data=json.dumps({"success": puts}).encode())
+    if not _ask_etcd(cluster, "txn", {"success": puts}).get("succeeded"):
+        raise RuntimeError("etcd did not take the objects")
+
+
+def _ask_etcd(cluster: ControlPlane, what: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not cluster.etcd:
+        raise RuntimeError("KUBECONFIG names the cluster, and nobody may write into that one's etcd")
+    request = urllib.request.Request(f"{cluster.etcd}/v3/kv/{what}", data=json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=30) as answer:
-        if not json.load(answer).get("succeeded"):
-            raise RuntimeError("etcd did not take the objects")
+        return dict(json.load(answer))
 
 
 def _replaced(text: str, changes: Mapping[str, str]) -> str:
