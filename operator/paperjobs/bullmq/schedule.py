@@ -2,7 +2,7 @@
 
 The Python package's own reading is an hour off whenever the clocks change before the next iteration, and knows no `5L`
 (the last Friday of a month). As with npm, a fixed hour is one of the wall clock, and comes once on the day on which the
-clocks are set back; what is due in every hour is due in the repeated one too. croniter comes with that package.
+clocks are set back; what is due in every hour is due in the repeated one too.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ async def test_a_leader_that_cannot_renew_stops_before_another_may_begin(kube: F
             kube.hanging = True
         else:
             kube.answer = (503, {"message": "away"})
-        assert await until(lambda: not replica.leads) <= 0.7 * SECONDS
+        assert await until(lambda: not replica.leads) < SECONDS
         kube.hanging, kube.answer = False, None
 
 
@@ -154,7 +154,7 @@ async def test_after_an_outage_the_last_leader_need_not_wait_for_itself(kube: Fa
         await until(lambda: not replica.leads)
         assert replica.answers[-1] is False
         kube.answer = None
-        assert await until(lambda: replica.leads) < 0.3 * SECONDS
+        assert await until(lambda: replica.leads) < 0.8 * SECONDS
         assert replica.answers[-1] is True
 
 
@@ -163,7 +163,7 @@ async def test_a_leader_whose_lease_was_taken_stops_at_its_next_renewal(kube: Fa
     async with running(replica):
         await until(lambda: replica.leads)
         await kube.put(PATH, {"metadata": {"name": "operator"}, **lease("thief")})
-        assert await until(lambda: not replica.leads) < 0.4 * SECONDS
+        assert await until(lambda: not replica.leads) < 0.55 * SECONDS
         assert kube.objects[PATH]["spec"]["holderIdentity"] == "thief"
 
 
