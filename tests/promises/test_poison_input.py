@@ -216,6 +216,7 @@ FIELDS = [
     "deid",
     "defa",
     "pb",
+    "pjc",
     "pjl",
     "pjd",
     "stacktrace",

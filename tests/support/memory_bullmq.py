@@ -32,6 +32,8 @@ class StoredJob:
     atm: int = 0
     stc: int = 0
     pb: str = ""
+    claim_record: str = ""
+    """`pjc`: which claim `pb` is of."""
     processed_on: int = 0
     launched: str = ""
     disruptions: int = 0
@@ -143,6 +145,8 @@ class MemoryBullmq:
             job.pb = worker
         job.processed_on = self.clock.now
         job.ats += 1
+        if worker == token:  # as we claim: a BullMQ worker has a name of its own, or none
+            job.claim_record = f"{token}:{job.ats}"
         self.marker["0"] = 0
         self.claimed(job, token)
         return job
@@ -158,6 +162,7 @@ class MemoryBullmq:
         job.lock, job.lock_until = token, self.clock.now + lock_ms
         job.pb, job.processed_on = token, self.clock.now
         job.ats += 1
+        job.claim_record = f"{token}:{job.ats}"
         return job
 
     def finish(self, job_id: str, token: str, state: str, fields: Mapping[str, Any]) -> bool:

@@ -296,10 +296,11 @@ class MemoryJobQueue:
         return parse.job(job.id, fields, self._installation)
 
     def _active_job(self, job: StoredJob) -> ActiveJob:
+        superseded = job.pb.startswith(parse.TOKEN_PREFIX) and job.claim_record != f"{job.pb}:{job.ats}"
         entry = [
             job.id,
             str(job.ats),
-            job.pb,
+            "" if superseded else job.pb,
             self._bullmq.lock_of(job.id),
             job.launched,
             str(job.atm),

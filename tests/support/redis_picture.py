@@ -20,7 +20,7 @@ ITERATION: Final = re.compile(r"\brepeat:[^:\"]+:(\d{13})\b")
 TIMING: Final = frozenset({"marker", "stalled-check", "stalled", "events"})
 """Keys that hold who waited when. The events are compared as `QueueEvents` tells them."""
 
-OF_THE_WORKER: Final = frozenset({"pb", "pjl", "pjd"})
+OF_THE_WORKER: Final = frozenset({"pb", "pjc", "pjl", "pjd"})
 """Fields that name the worker that claimed the job: a BullMQ worker without a name sets none."""
 
 OF_THE_SCHEDULER: Final = frozenset({"prevMillis", "offset", "nrjid"})

@@ -150,10 +150,7 @@ def queue_state(answer: list[Any], installation: str) -> QueueState:
 
 def _active(entry: list[str], own_tokens: str) -> ActiveJob:
     job_id, claims, processed_by, lock, launched, made, progress = entry
-    # A worker without a name leaves our `pb` in place when it claims the job after us; the launch we recorded then
-    # names an earlier claim.
-    superseded = launched.startswith(f"{processed_by}:") and launched != f"{processed_by}:{claims}"
-    ours = processed_by.startswith(own_tokens) and not superseded
+    ours = processed_by.startswith(own_tokens)
     if ours and lock in ("", processed_by):
         state = LockState.OURS if lock else LockState.LOST
     else:

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from paperjobs.bullmq.jobqueue import BullmqJobQueue, eviction_problem, new_token
 from paperjobs.errors import NoLongerLeading
-from paperjobs.model import Job, Outcome, OutcomeKind, QueueSettings, RateLimit, WindowFull
+from paperjobs.model import Job, LockState, Outcome, OutcomeKind, QueueSettings, RateLimit, WindowFull
 from paperjobs.settings import RedisSettings
 from support.claims import take
 from support.scripted import LOCK_MS
@@ -230,3 +230,21 @@ async def test_disruptions_of_one_attempt_are_counted_with_the_return(
     assert job is not None
     assert await queue.finish(job.id, job.claim, disrupted)
     assert (await redis_client.hgetall(f"bull:papers:{job.id}"))["atm"] == "1"
+
+
+async def test_a_claim_of_a_worker_without_a_name_is_never_taken_for_the_one_of_ours_before_it(
+    queue: BullmqJobQueue, web: WebApp, redis_client: Redis
+) -> None:
+    await web.add(QUEUE, {"n": 1})
+    job = await take(queue, LOCK_MS)
+    assert job is not None
+    assert (await queue.observe(None)).active[0].lock is LockState.OURS
+    disrupted = Outcome(kind=OutcomeKind.DISRUPTED, reason="Evicted")
+    assert await queue.finish(job.id, job.claim, disrupted), "returned before its launch was recorded"
+
+    stray = Worker(QUEUE, None, {"connection": redis_client, "autorun": False})
+    assert await stray.getNextJob("a stray worker's token") is not None
+    assert await redis_client.hget(f"bull:papers:{job.id}", "pb") == job.claim.token, "it leaves our name in place"
+    assert (await queue.observe(None)).active[0].lock is LockState.FOREIGN
+    await redis_client.delete(f"bull:papers:{job.id}:lock")
+    assert (await queue.observe(None)).active[0].lock is LockState.ABANDONED

@@ -45,6 +45,9 @@ if not works then
   return {"damaged", moved, bury(ARGV[1], moved, why, ARGV[2])}
 end
 if type(answer[1]) == "table" then
+  -- A worker without a name that claims the job after us leaves our `pb` in place: which claim it is of stands here.
+  local key = ARGV[1] .. answer[2]
+  redis.call("HSET", key, "pjc", ARGV[4] .. ":" .. redis.call("HGET", key, "ats"))
   remember_start(KEYS[12], ARGV[4], now, max, per, tonumber(ARGV[7]), tonumber(ARGV[8]))
 end
 return answer

@@ -6,7 +6,7 @@
 --   ARGV[4] retention (ms)   ARGV[5] entries kept   ARGV[6] installation   ARGV[7] term   ARGV[8] what our tokens begin with
 -- Returns {now, paused, {waiting, delayed, active, completed, failed, waiting-children}, next delayed (ms or -1),
 --   window used, window opens at (ms or -1), held until (ms or -1), meta concurrency or "",
---   {{id, ats, pb, lock, pjl, atm, progress}, …}, the server's run id,
+--   {{id, ats, pb or "" when it is of an earlier claim, lock, pjl, atm, progress}, …}, the server's run id,
 --   {id of a job to be cancelled, request, …}}; absent hash fields are "".
 -- Error FENCED: a later term has begun.
 if is_fenced(KEYS[13], ARGV[6], ARGV[7]) then
@@ -19,20 +19,25 @@ local jobs = {}
 for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
   local key = ARGV[1] .. id
   -- pcall: a key that is no hash must not blind us to the other jobs.
-  local fields = redis.pcall("HMGET", key, "ats", "pb", "pjl", "atm", "progress", "processedOn")
+  local fields = redis.pcall("HMGET", key, "ats", "pb", "pjl", "atm", "progress", "processedOn", "pjc")
   local lock = redis.pcall("GET", key .. ":lock")
   lock = type(lock) == "string" and lock
-  local ours = string.sub(fields[2] or "", 1, #ARGV[8]) == ARGV[8] and (not lock or lock == fields[2])
+  local claimer = fields[2] or ""
+  local claimed = fields[7] == claimer .. ":" .. (fields[1] or "")
+  if string.sub(claimer, 1, #ARGV[8]) == ARGV[8] and not claimed then
+    claimer = ""  -- That claim of ours is over: a worker without a name has claimed the job since.
+  end
+  local ours = claimed and (not lock or lock == claimer)
   local since = tonumber(fields[6] or nil)
   if not ours and since and now - since <= per then
     -- A foreign worker's start counts too, as far as it is seen: what it took must not be taken again.
     local start = "foreign:" .. id .. ":" .. (fields[1] or "")
-    local counted = redis.call("ZSCORE", KEYS[11], start) or redis.call("ZSCORE", KEYS[11], fields[2] or "")
+    local counted = redis.call("ZSCORE", KEYS[11], start) or redis.call("ZSCORE", KEYS[11], claimer)
     if not counted then
       remember_start(KEYS[11], start, math.min(now, since), max, per, tonumber(ARGV[4]), tonumber(ARGV[5]))
     end
   end
-  jobs[#jobs + 1] = {id, fields[1] or "", fields[2] or "", lock or "", fields[3] or "", fields[4] or "", fields[5] or ""}
+  jobs[#jobs + 1] = {id, fields[1] or "", claimer, lock or "", fields[3] or "", fields[4] or "", fields[5] or ""}
 end
 
 local delayed = redis.call("ZRANGE", KEYS[4], 0, 0, "WITHSCORES")
