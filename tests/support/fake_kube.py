@@ -32,6 +32,8 @@ class FakeKube:
         """Method and path of every request, in order."""
         self.tokens: list[str] = []
         self.page_size = 1000
+        self.answers: dict[str, tuple[int, Json]] = {}
+        """By method: what every request is answered, as when a quota is used up."""
         self.answer: tuple[int, Json] | None = None
         """Answer everything with this status and body."""
         self.forbidden = ""
@@ -104,6 +106,9 @@ class FakeKube:
         self.tokens.append(request.headers.get("Authorization", ""))
         if self.hanging:
             await asyncio.Event().wait()
+        if request.method in self.answers:
+            status, said = self.answers[request.method]
+            return web.json_response(said, status=status)
         if self.answer is not None:
             return web.json_response(self.answer[1], status=self.answer[0])
         if self.forbidden and self.forbidden in request.path:

@@ -251,6 +251,10 @@ class BullmqJobQueue:
             await ask(self._client.hdel(key, *broken))
         if outcome.kind is OutcomeKind.DISRUPTED:
             tired = too_many_disruptions(outcome, parse.number(disruptions) + 1, self._settings)
+            if tired is None and outcome.retry_after_ms:
+                count = {"pjd": str(parse.number(disruptions) + 1)}
+                await self._scripts.return_later(job_id, claim.token, outcome.retry_after_ms, count)
+                return
             if tired is None:
                 await self._scripts.return_to_wait(job_id, claim.token, disrupted=True)
                 return

@@ -249,6 +249,11 @@ class QueueScripts:
         keys = [self.key(job_id), self.key(job_id) + ":lock"]
         return str(await self._run("bury", keys, [self._base, job_id, token, why]))
 
+    async def return_later(self, job_id: str, token: str, delay_ms: int, fields: Mapping[str, str]) -> None:
+        """To delayed, without an attempt."""
+        opts = {"skipAttempt": True, "fieldsToUpdate": fields}
+        await ask(self._bullmq.moveToDelayed(job_id, await self.now(), delay_ms, token, opts))
+
     async def return_abandoned(self) -> None:
         """BullMQ's own stalled check, as every stock worker runs it; at most once in `STALLED_INTERVAL_MS`."""
         await ask(self._bullmq.moveStalledJobsToWait(MAX_STALLED_COUNT, STALLED_INTERVAL_MS))

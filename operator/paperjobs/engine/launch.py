@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paperjobs.engine.gate import Gate
@@ -10,6 +10,9 @@ from paperjobs.engine.observer import EngineObserver
 from paperjobs.errors import LaunchRefused, PaperJobDeleted
 from paperjobs.model import Job, Outcome, OutcomeKind, QueueSettings
 from paperjobs.ports import Cluster, JobQueue
+
+REFUSED_ALONE_MS: Final = 30_000
+"""How long a job that is refused on its own stays out of the others' way."""
 
 NAME_LIMIT: Final = 512
 """Bytes of a job's id or name that go into a run's environment. BullMQ's own ids are a few digits or a UUID."""
@@ -40,11 +43,11 @@ class Launcher:
             except PaperJobDeleted:
                 instead = CANCELLED
             except LaunchRefused as refused:
-                # What is refused although a rehearsal passes may be this job's own fault: it counts as a disruption,
-                # or else the job would for ever keep all others waiting at the front of its queue.
-                any_job = await self.gate.refused(settings, str(refused))
-                kind = OutcomeKind.NEVER_RAN if any_job else OutcomeKind.DISRUPTED
-                instead = Outcome(kind=kind, reason="LaunchRefused", message=str(refused))
+                instead = Outcome(kind=OutcomeKind.NEVER_RAN, reason="LaunchRefused", message=str(refused))
+                if not await self.gate.refused(settings, str(refused)):
+                    # What is refused although a rehearsal passes may be this job's own fault: it counts as a
+                    # disruption, and lets the others pass.
+                    instead = replace(instead, kind=OutcomeKind.DISRUPTED, retry_after_ms=REFUSED_ALONE_MS)
         if instead is not None:
             await self.queue.finish(job.id, job.claim, instead)
             await self.queue.unreserve(job.claim.token)

@@ -146,7 +146,6 @@ class QueueLoop:
         started = seconds()
         settings = self._settings
         self._news.want_work(False)
-        await self._mirror_limits(settings)
         for job_id in tuple(self._deleted):
             await self._queue.request_cancel(job_id, CANCELLED.message)
             self._deleted.discard(job_id)
@@ -156,6 +155,9 @@ class QueueLoop:
         if snapshot.state.server != self._server:
             await self._queue.restore_starts(lost_starts(snapshot))
             self._server = snapshot.state.server
+            snapshot = await self._observe(settings)
+        # After the first look, which a stale leader is refused: it must not put old limits in the place of new ones.
+        if await self._mirror_limits(settings):
             snapshot = await self._observe(settings)
         # 2. Settle
         decisions = decide_settle(snapshot)
@@ -213,16 +215,19 @@ class QueueLoop:
             return Wait(reason="RedisEvicts", message=self._storage_problem)
         return self._gate.wait(snapshot.state.now) or decide_admission(snapshot, occupied_slots(snapshot))
 
-    async def _mirror_limits(self, settings: QueueSettings) -> None:
-        """Write our limits where stray workers and runs keep to them; and look, as rarely, if Redis may lose jobs."""
+    async def _mirror_limits(self, settings: QueueSettings) -> bool:
+        """Write our limits where stray workers and runs keep to them; and look, as rarely, if Redis may lose jobs.
+        Whether they are new, so that what was read before says the old ones."""
         limits = (settings.concurrency, settings.rate_limit, settings.budgets)
         every = MIRROR_AGAIN_S if self._storage_problem else MIRROR_EVERY_S
-        if limits != self._mirrored or seconds() - self._mirrored_at > every:
+        edited = limits != self._mirrored
+        if edited or seconds() - self._mirrored_at > every:
             self._storage_problem = await self._queue.storage_problem()
             await self._queue.mirror_limits(settings.concurrency, settings.rate_limit)
             if settings.budgets:
                 await self._queue.mirror_budgets(settings.budgets)
             self._mirrored, self._mirrored_at = limits, seconds()
+        return edited
 
     async def _sleep(self, seconds: float) -> None:
         # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.

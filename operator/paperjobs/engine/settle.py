@@ -25,7 +25,7 @@ from paperjobs.engine.decide import (
 from paperjobs.engine.launch import CANCELLED, Launcher
 from paperjobs.engine.observer import EngineObserver
 from paperjobs.engine.sidebyside import side_by_side
-from paperjobs.errors import RedisRefused
+from paperjobs.errors import PaperJobsError, RedisRefused
 from paperjobs.model import ActiveJob, CancelRequest, Outcome, OutcomeKind, QueueSettings, Run
 from paperjobs.ports import Cluster, JobQueue
 
@@ -74,8 +74,14 @@ class Settler:
                     result,
                     extra={"action": "settle_refused", "queue": settings.queue, "job": job_id},
                 )
-            elif result is not None:
+            elif isinstance(result, PaperJobsError) or (result is not None and not isinstance(result, Exception)):
                 raise result
+            elif result is not None:
+                log.error(
+                    "Settling one job failed in a way that nobody foresaw; the others go on",
+                    exc_info=result,
+                    extra={"action": "settle_failed", "queue": settings.queue, "job": job_id},
+                )
         # Last: BullMQ's check must find our own lost locks back in their place.
         if ReturnAbandoned() in decisions:
             await self.queue.return_abandoned()

@@ -86,8 +86,15 @@ class KubernetesCluster:
     async def launch(self, queue: QueueSettings, job: Job, name: str) -> None:
         owner = await self._owner(queue, job)
         # The name belongs to this claim alone: if it exists, an earlier try got through.
-        with contextlib.suppress(AlreadyExists):
+        try:
             await self._api.create(JOBS, job_manifest(queue, job, name, owner))
+        except AlreadyExists:
+            pass
+        except Refused:
+            # A quota is asked before the name is looked at, and what fills it may be this very run: the answer of an
+            # earlier try was lost.
+            if await self._api.get(JOBS, name) is None:
+                raise
         run = Run(
             name=name,
             job_id=job.id,
@@ -184,8 +191,11 @@ class KubernetesCluster:
         name = manifest["metadata"]["name"]
         try:
             body = await self._api.create(PAPERJOBS, manifest)
-        except AlreadyExists:
+        except Refused as refused:
+            # As with the run itself: a quota may be filled by the PaperJob that is there already.
             found = await self._api.get(PAPERJOBS, name)
+            if found is None and not isinstance(refused, AlreadyExists):
+                raise
             if found is None or _is_going(found):
                 raise ClusterUnavailable(f"PaperJob {name} is just being deleted") from None
             if not is_of(found, queue):

@@ -233,7 +233,7 @@ def _summary(job: Job) -> dict[str, str]:
 def _payload(data: str) -> Mapping[str, Any]:
     try:
         payload = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return payload if isinstance(payload, dict) else {}
 

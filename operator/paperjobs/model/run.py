@@ -43,6 +43,7 @@ class Outcome:
     message: str = ""
     result: Mapping[str, Any] | None = None
     retry_after_ms: int | None = None
+    """With RATE_LIMITED: how long the queue is held. With DISRUPTED: how long the job stays away from the front."""
     budget: str | None = None
     """With RATE_LIMITED: the budget that is to be held instead of the queue."""
     budget_held: bool = False

@@ -152,6 +152,19 @@ async def test_concurrency_that_the_app_takes_back_is_ours_again(queue: BullmqJo
     assert await claim_all(queue) == 3
 
 
+async def test_what_the_app_set_is_honoured_again_after_ours_was_lower_for_a_while(
+    queue: BullmqJobQueue, web: WebApp, redis_client: Redis
+) -> None:
+    await queue.mirror_limits(10, RateLimit(max=10, per_ms=1000))
+    await web.ask("setGlobalConcurrency", queue="papers", concurrency=5)
+    await web.ask("setGlobalRateLimit", queue="papers", max=5, durationMs=1000)
+    seen = []
+    for ours in (10, 3, 10):
+        await queue.mirror_limits(ours, RateLimit(max=ours, per_ms=1000))
+        seen.append(await redis_client.hmget("bull:papers:meta", "concurrency", "max", "duration"))
+    assert seen == [["5", "5", "1000"], ["3", "3", "1000"], ["5", "5", "1000"]]
+
+
 async def test_rate_limit_that_the_app_set_is_honoured(queue: BullmqJobQueue, web: WebApp) -> None:
     ours = RateLimit(max=10, per_ms=1000)
     await add(web, 5)

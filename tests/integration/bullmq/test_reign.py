@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 from bullmq import Worker
 from redis.asyncio import Redis
 
 from paperjobs.bullmq.jobqueue import BullmqJobQueue, eviction_problem, new_token
+from paperjobs.engine.loop import QueueLoop
 from paperjobs.errors import NoLongerLeading
 from paperjobs.model import Job, LockState, Outcome, OutcomeKind, QueueSettings, RateLimit, WindowFull
 from paperjobs.settings import RedisSettings
 from support.claims import take
+from support.engine_bench import Log
+from support.memory_cluster import MemoryCluster
 from support.scripted import LOCK_MS
 from support.webapp import WebApp
 
@@ -248,3 +252,42 @@ async def test_a_claim_of_a_worker_without_a_name_is_never_taken_for_the_one_of_
     assert (await queue.observe(None)).active[0].lock is LockState.FOREIGN
     await redis_client.delete(f"bull:papers:{job.id}:lock")
     assert (await queue.observe(None)).active[0].lock is LockState.ABANDONED
+
+
+async def test_a_stale_leader_never_puts_its_old_limits_in_the_place_of_new_ones(
+    of_term: Callable[..., BullmqJobQueue], redis_client: Redis
+) -> None:
+    cluster, observer = MemoryCluster(), Log()
+    old = QueueSettings(name=QUEUE, queue=QUEUE, pipeline="p", concurrency=1)
+    later = QueueLoop(replace(old, concurrency=7), of_term(2), cluster, observer)
+    await later.tick()
+    with pytest.raises(NoLongerLeading):
+        await QueueLoop(old, of_term(1), cluster, observer).tick()
+    assert await redis_client.hget("bull:papers:meta", "concurrency") == "7"
+
+
+async def test_a_claim_that_was_never_launched_hands_on_that_the_job_had_a_run(
+    queue: BullmqJobQueue, web: WebApp
+) -> None:
+    await web.add(QUEUE, {"n": 1}, attempts=5)
+    first = await take(queue, LOCK_MS)
+    assert first is not None
+    await queue.record_launch(first.id, first.claim)
+    assert await queue.finish(first.id, first.claim, Outcome(kind=OutcomeKind.FAILED, reason="Error"))
+    for _ in range(2):
+        refused = await take(queue, LOCK_MS)
+        assert refused is not None
+        assert refused.launched_before, "its PaperJob, if it is gone, was deleted by somebody"
+        assert await queue.finish(refused.id, refused.claim, Outcome(kind=OutcomeKind.NEVER_RAN, reason="Refused"))
+
+
+async def test_a_request_to_cancel_is_not_about_another_job_under_the_same_id(
+    queue: BullmqJobQueue, web: WebApp, redis_client: Redis
+) -> None:
+    await web.add(QUEUE, {"n": 1}, jobId="a")
+    await queue.request_cancel("a", "cancelled: no")
+    await web.ask("remove", queue=QUEUE, jobId="a")
+    await asyncio.sleep(0.01)
+    await web.add(QUEUE, {"n": 2}, jobId="a")
+    assert (await queue.observe(None)).cancels == ()
+    assert await redis_client.exists("bull:papers:paperjobs:cancel") == 0

@@ -33,7 +33,7 @@ async def test_a_queue_whose_runs_are_refused_claims_nothing(bench: Bench, redis
     assert bench.cluster.rehearsals == 1
 
 
-async def test_a_refused_launch_returns_the_job_once_without_an_attempt(
+async def test_a_job_that_is_refused_on_its_own_makes_room_for_the_others_and_loses_no_attempt(
     bench: Bench, redis_client: redis.asyncio.Redis
 ) -> None:
     bench.cluster.refusal, bench.cluster.refuses_only_launches = "exceeded quota: pods=10", True
@@ -44,8 +44,12 @@ async def test_a_refused_launch_returns_the_job_once_without_an_attempt(
     )
     await asyncio.sleep(0.3)
     assert await redis_client.hget(f"bull:papers:{job_id}", "ats") == "1", "claimed once"
-    assert await redis_client.llen("bull:papers:wait") == 1
+    assert await redis_client.zcard("bull:papers:delayed") == 1, "it comes back later"
     assert await redis_client.hmget(f"bull:papers:{job_id}", ["atm", "pjd"]) == [None, "1"], "perhaps its own fault"
+    bench.cluster.refusal = None
+    other = await _add(bench)
+    await bench.until(lambda: bool(bench.cluster.launched), "another job passes it")
+    assert bench.cluster.launched[0][1].id == other
 
 
 async def test_a_refusal_that_a_rehearsal_confirms_is_not_counted_against_the_job(

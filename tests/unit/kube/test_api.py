@@ -106,7 +106,7 @@ async def test_waiting_for_a_turn_does_not_count_as_waiting_for_the_server(kube:
     before = [asyncio.create_task(api.get(THINGS, "a", seconds=0.5)) for _ in range(api_module.IN_FLIGHT)]
     await asyncio.sleep(0.1)
     kube.hanging = False
-    assert await api.get(THINGS, "a", seconds=0.3) is not None, "its turn came after 0.4 s, and then it was answered"
+    assert await api.get(THINGS, "a", seconds=0.39) is not None, "its turn came after 0.4 s, and then it was answered"
     assert all(
         isinstance(answer, ClusterUnavailable) for answer in await asyncio.gather(*before, return_exceptions=True)
     )

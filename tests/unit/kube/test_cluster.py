@@ -192,3 +192,18 @@ async def test_a_paperjob_made_by_hand_stays_with_the_queue_whose_run_works_on_i
     assert (view.name, view.job_id) == ("mine", f"pj-{UID}")
     assert len(bench.cluster.paperjobs(QUEUE)) == 1
     assert bench.cluster.paperjobs(replace(QUEUE, prefix="app")) == []
+
+
+@pytest.mark.parametrize("data", ["[" * 20_000 + "]" * 20_000, '{"a":' * 3_000 + "1" + "}" * 3_000, "not JSON", "7"])
+async def test_a_payload_of_any_form_is_launched_and_shown_as_far_as_it_goes(bench: Bench, data: str) -> None:
+    await bench.launch(replace(job(), data=data))
+    assert "paperId" not in bench.shown["spec"]
+
+
+async def test_a_run_that_fills_its_own_quota_is_adopted_when_the_answer_to_its_launch_was_lost(bench: Bench) -> None:
+    owner = await bench.launch(job())
+    refuse = (403, {"message": "exceeded quota: count/jobs.batch=1", "reason": "Forbidden"})
+    bench.kube.answers["POST"] = refuse
+    assert await bench.launch(job()) == owner
+    with pytest.raises(LaunchRefused, match="exceeded quota"):
+        await bench.launch(job("18"))

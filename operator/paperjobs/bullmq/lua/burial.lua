@@ -24,6 +24,11 @@ local function bury(prefix, id, why, now)
       why = "its field " .. field .. " is no whole number"
     end
   end
+  -- As moveToFinished does: else no other job of that id would be added again.
+  local deduplication = prefix .. "de:" .. (redis.call("HGET", key, "deid") or "")
+  if redis.call("TYPE", deduplication).ok == "string" and redis.call("GET", deduplication) == id then
+    redis.call("DEL", deduplication)
+  end
   why = "the job is damaged in Redis: " .. why
   redis.call("HSET", key, "failedReason", why, "finishedOn", now, "pjl", "")
   redis.call("ZADD", prefix .. "failed", now, id)

@@ -40,6 +40,20 @@ for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
   jobs[#jobs + 1] = {id, fields[1] or "", claimer, lock or "", fields[3] or "", fields[4] or "", fields[5] or ""}
 end
 
+local cancels = {}
+local requests = redis.call("HGETALL", KEYS[14])
+for n = 1, #requests, 2 do
+  -- A request is about the job that had this id then, not about another that was added under it since.
+  local created = redis.pcall("HGET", ARGV[1] .. requests[n], "timestamp")
+  created = type(created) == "string" and created .. " " or " "
+  if string.sub(requests[n + 1], 1, #created) == created then
+    cancels[#cancels + 1] = requests[n]
+    cancels[#cancels + 1] = requests[n + 1]
+  else
+    redis.call("HDEL", KEYS[14], requests[n])
+  end
+end
+
 local delayed = redis.call("ZRANGE", KEYS[4], 0, 0, "WITHSCORES")
 -- BullMQ keeps the due time of a delayed job as score / 0x1000.
 local next_delayed = delayed[2] and math.floor(tonumber(delayed[2]) / 0x1000) or -1
@@ -91,5 +105,5 @@ return {
   meta[2] or "",
   jobs,
   known and string.match(server, "run_id:(%w+)") or "",
-  redis.call("HGETALL", KEYS[14]),
+  cancels,
 }

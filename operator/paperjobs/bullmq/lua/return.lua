@@ -7,7 +7,20 @@ local function move_job_from_active_to_wait()
 --@bullmq moveJobFromActiveToWait-9.lua
 end
 
+-- A claim that was never launched hands on the record of the launch before it: the job had a run, and so a PaperJob.
+local function hand_on_launch()
+  local fields = redis.call("HMGET", ARGV[3], "pjl", "ats")
+  local launched = tonumber(string.match(fields[1] or "", ":(%d+)$"))
+  local claim = tonumber(fields[2] or nil)
+  if launched and claim and launched == claim - 1 then
+    redis.call("HSET", ARGV[3], "pjl", ARGV[2] .. ":" .. fields[2])
+  end
+end
+
 local answer = move_job_from_active_to_wait()
+if tonumber(answer) >= 0 then
+  hand_on_launch()
+end
 if tonumber(answer) >= 0 and ARGV[4] == "1" then
   redis.call("HINCRBY", ARGV[3], "pjd", 1)
 end
