@@ -103,11 +103,11 @@ class JobQueue(Protocol):
         """Let BullMQ return jobs whose workers died; a job is returned when it was seen without a lock twice, half a
         minute apart."""
 
-    async def wait_for_work(self) -> None:
-        """Return when work may have arrived; may return early, never misses an arrival."""
+    async def wait_for_work(self) -> bool:
+        """True when work may have arrived, False when none did for a while; never misses an arrival."""
 
-    async def wait_for_request(self) -> None:
-        """Return when a cancellation may have been requested; may return early, never misses a request."""
+    async def wait_for_request(self) -> bool:
+        """True when a cancellation may have been requested, False when none was for a while; never misses one."""
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -38,6 +38,9 @@ CALM_SECONDS: Final = 150.0
 
 REPLICAS: Final = 2
 
+ADD_SECONDS: Final = 20.0
+"""For one `queue.add`, however often Redis goes away meanwhile; then it is asked for once more."""
+
 T = TypeVar("T")
 
 
@@ -65,6 +68,7 @@ class _Storm:
         self._jobs: dict[str, NewJob] = {}
         self._seen_to = dict.fromkeys(QUEUES, "0")
         self._began = time.monotonic()
+        self._raging = True
 
     async def rage(self) -> Report:
         async with asyncio.TaskGroup() as tasks:
@@ -77,7 +81,8 @@ class _Storm:
             self._note("calm")
             await self._calamities.heal()
             self._replicas.disarm()
-            producing.cancel()
+            self._raging = False
+            await producing  # What was begun is added: half of an addition cannot be judged.
             unfinished = await self._wait_for_calm()
             await asyncio.sleep(2.0)  # nothing may come after the end
             for task in background:
@@ -94,7 +99,7 @@ class _Storm:
         rng = random.Random(f"{self._seed} jobs")
         number = 0
         async with asyncio.TaskGroup() as adding:
-            while True:
+            while self._raging:
                 if len(self._jobs) - len(self._ended()) < BACKLOG:
                     number += 1
                     job = draw_job(rng, number)
@@ -106,8 +111,11 @@ class _Storm:
         """Until the client says that it is added; under its own id it is added once, however often it is tried."""
         while True:
             try:
-                await self._parts.apps[job.queue].add(job.queue, job.data, **job.opts)
+                async with asyncio.timeout(ADD_SECONDS):
+                    await self._parts.apps[job.queue].add(job.queue, job.data, **job.opts)
                 break
+            except TimeoutError:
+                self._note(f"the client has not added {job.id} within {ADD_SECONDS:.0f} s; once more")
             except WebAppError as error:
                 if "Node process has ended" in str(error):
                     raise

@@ -139,11 +139,13 @@ class QueueEnd:
     async def return_abandoned(self) -> None:
         await self._ask("check stalled", self.queue.return_abandoned)
 
-    async def wait_for_work(self) -> None:
+    async def wait_for_work(self) -> bool:
         await self._listen(self.listeners)
+        return True
 
-    async def wait_for_request(self) -> None:
+    async def wait_for_request(self) -> bool:
         await self._listen(self.request_listeners)
+        return True
 
     async def close(self) -> None:
         pass

@@ -232,9 +232,10 @@ class MemoryJobQueue:
     async def drop_cancel(self, job_id: str) -> None:
         self._redis.cancels.pop(job_id, None)
 
-    async def wait_for_request(self) -> None:
+    async def wait_for_request(self) -> bool:
         while not self.take_request():  # noqa: ASYNC110 - who asks for it tells nobody
             await asyncio.sleep(POLL_SECONDS)
+        return True
 
     def take_request(self) -> bool:
         """What the blocking pop of our own wake-up would have answered now."""
@@ -259,9 +260,10 @@ class MemoryJobQueue:
     async def return_abandoned(self) -> None:
         self._bullmq.check_stalled()
 
-    async def wait_for_work(self) -> None:
+    async def wait_for_work(self) -> bool:
         while not self.take_marker():  # noqa: ASYNC110 - who adds a job tells nobody
             await asyncio.sleep(POLL_SECONDS)
+        return True
 
     def take_marker(self) -> bool:
         """What the blocking pop of BullMQ's marker would have answered now."""

@@ -223,14 +223,14 @@ class BullmqJobQueue:
     async def return_abandoned(self) -> None:
         await self._scripts.return_abandoned()
 
-    async def wait_for_work(self) -> None:
+    async def wait_for_work(self) -> bool:
         """BullMQ puts a marker where a worker may find work; taking it is safe, since a tick claims until empty."""
         work = self._blocking.bzpopmin([self._scripts.key("marker")], timeout=BLOCK_S)
-        await ask(work, timeout_s=BLOCK_S + COMMAND_TIMEOUT_S)
+        return await ask(work, timeout_s=BLOCK_S + COMMAND_TIMEOUT_S) is not None
 
-    async def wait_for_request(self) -> None:
+    async def wait_for_request(self) -> bool:
         request = self._waiting.bzpopmin([self._scripts.key("paperjobs:wake")], timeout=QUIET_BLOCK_S)
-        await ask(request, timeout_s=QUIET_BLOCK_S + COMMAND_TIMEOUT_S)
+        return await ask(request, timeout_s=QUIET_BLOCK_S + COMMAND_TIMEOUT_S) is not None
 
     async def close(self) -> None:
         # A command that was cancelled gives its connection back in a task of redis-py's own: let that run first.

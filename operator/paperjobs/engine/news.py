@@ -45,8 +45,10 @@ class News:
         while True:
             await self._hungry.wait()
             try:
-                await self._queue.wait_for_work()
+                arrived = await self._queue.wait_for_work()
                 failures = 0
+                if not arrived:
+                    continue
             except Exception as error:
                 failures += 1
                 self._failed(error, failures)
@@ -59,9 +61,9 @@ class News:
         failures = 0
         while True:
             try:
-                await self._queue.wait_for_request()
+                if await self._queue.wait_for_request():
+                    self._wake()
                 failures = 0
-                self._wake()
             except Exception as error:
                 failures += 1
                 self._failed(error, 1)
