@@ -1,6 +1,6 @@
 """Where the time between `queue.add` and the Job goes, seen from Redis (MONITOR) and from the API server (watches).
 
-The operator's commands come in a fixed order: observe (a script), reserve (a script), TIME, claim (a script).
+The operator's scripts come in a fixed order: observe, then claim.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 import redis.asyncio
 
-STEPS: Final = ("added in Redis", "observe", "reserve", "time", "claim", "PaperJob exists", "Job exists")
+STEPS: Final = ("added in Redis", "observe", "claim", "PaperJob exists", "Job exists")
 SCRIPT: Final = "EVALSHA"
 
 
@@ -40,13 +40,10 @@ class Stages:
         """Take one job's commands; one whose commands cannot be told apart is left out."""
         scripts = [one for one in commands if one.name == SCRIPT and one.at >= called_at]
         added = scripts[0]
-        own = [one for one in commands if one.client != added.client and one.at >= added.at]
-        clock = next((place for place, one in enumerate(own) if one.name == "TIME"), None)
-        if clock is None:
+        own = [one.at for one in scripts if one.client != added.client and one.at >= added.at]
+        if len(own) < 2:
             return
-        before = [one.at for one in own[:clock] if one.name == SCRIPT]
-        after = [one.at for one in own[clock:] if one.name == SCRIPT]
-        moments = [added.at, before[-2], before[-1], own[clock].at, after[0], paperjob_at, job_at]
+        moments = [added.at, own[0], own[1], paperjob_at, job_at]
         self.rounds.append({step: at - called_at for step, at in zip(STEPS, moments, strict=True)})
 
     def medians_ms(self) -> dict[str, float]:
