@@ -207,3 +207,20 @@ async def test_job_id_that_is_no_text_works(queue: BullmqJobQueue, redis_client:
     assert await queue.relock(active.id, active.claim, LOCK_MS)
     assert await queue.finish(active.id, active.claim, COMPLETED)
     assert (await queue.states([active.id]))[active.id].phase is JobPhase.COMPLETED
+
+
+async def test_a_damaged_job_that_is_buried_gives_its_deduplication_id_free(
+    queue: BullmqJobQueue, web: WebApp, redis_client: Redis
+) -> None:
+    first = await web.add("papers", {"n": 1}, deduplication={"id": "paper-9"})
+    await redis_client.hset(f"bull:papers:{first}", "ats", "x")
+    await take(queue, LOCK_MS)
+    seen = await web.inspect("papers", first)
+    assert seen is not None
+    assert seen["state"] == "failed"
+
+    second = await web.add("papers", {"n": 2}, deduplication={"id": "paper-9"})
+    assert second != first
+    job = await take(queue, LOCK_MS)
+    assert job is not None
+    assert job.id == second
