@@ -61,7 +61,7 @@ class CancelDesk:
 
     async def states(self, job_ids: Sequence[str]) -> list[JobState]:
         """How far each job is."""
-        return [parse.job_state(answer) for answer in await self._scripts.states(list(job_ids))] if job_ids else []
+        return await self._scripts.states(job_ids)
 
     async def __aenter__(self) -> Self:
         return self

@@ -125,9 +125,7 @@ class BullmqJobQueue:
             return None
         if isinstance(claimed, int):
             return WindowFull(opens_at=claimed)
-        job_id, fields = claimed
-        await self._schedule_next(job_id, fields)
-        return parse.job(job_id, fields, self._reign.installation)
+        return await self._claimed(*claimed)
 
     async def restore_starts(self, starts: Mapping[str, int]) -> None:
         if starts and (missing := await self._scripts.restore_starts(starts)):
@@ -139,11 +137,8 @@ class BullmqJobQueue:
 
     async def load(self, job_id: str, claim: Claim) -> Job | None:
         fields = await self._scripts.load(job_id, claim.token, claim.number)
-        if fields is None:
-            return None
         # The crash that made this reading necessary may have come before the scheduler's next iteration was added.
-        await self._schedule_next(job_id, fields)
-        return parse.job(job_id, fields, self._reign.installation)
+        return None if fields is None else await self._claimed(job_id, fields)
 
     async def storage_problem(self) -> str:
         try:
@@ -192,11 +187,8 @@ class BullmqJobQueue:
 
     async def take(self, job_id: str, lock_ms: int) -> Job | None:
         fields = await self._scripts.take(job_id, self.new_token(), lock_ms)
-        if fields is None:
-            return None
         # One job is cancelled, not the schedule that it is a part of.
-        await self._schedule_next(job_id, fields)
-        return parse.job(job_id, fields, self._reign.installation)
+        return None if fields is None else await self._claimed(job_id, fields)
 
     async def drop_cancel(self, job_id: str) -> None:
         await ask(self._client.hdel(self._scripts.key("paperjobs:cancel"), job_id))
@@ -216,9 +208,7 @@ class BullmqJobQueue:
 
     async def states(self, job_ids: Iterable[str]) -> Mapping[str, JobState]:
         ids = list(job_ids)
-        if not ids:
-            return {}
-        return dict(zip(ids, map(parse.job_state, await self._scripts.states(ids)), strict=True))
+        return dict(zip(ids, await self._scripts.states(ids), strict=True))
 
     async def return_abandoned(self) -> None:
         await self._scripts.return_abandoned()
@@ -291,6 +281,11 @@ class BullmqJobQueue:
         name, iterations, template = await ask(self._client.hmget(scheduler, ["name", "ic", "data"]))
         if name is not None and iterations is None and template is None:
             await ask(self._client.hset(scheduler, "data", data))
+
+    async def _claimed(self, job_id: str, fields: Mapping[str, str]) -> Job:
+        """A job that was claimed: its scheduler's next iteration is added with it."""
+        await self._schedule_next(job_id, fields)
+        return parse.job(job_id, fields, self._reign.installation)
 
     async def _schedule_next(self, job_id: str, fields: Mapping[str, str]) -> None:
         """The claimer of a scheduler's job adds the scheduler's next iteration (npm: nextJobFromJobData)."""

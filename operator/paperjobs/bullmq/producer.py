@@ -9,7 +9,6 @@ from typing import Any, Final, Self
 from bullmq import Queue
 from redis.asyncio import Redis
 
-from paperjobs.bullmq import parse
 from paperjobs.bullmq.connection import ask, open_client
 from paperjobs.bullmq.scripts import QueueScripts
 from paperjobs.model import JobState
@@ -60,7 +59,7 @@ class Producer:
 
     async def states(self, job_ids: Sequence[str]) -> list[JobState]:
         """How far each job is."""
-        return [parse.job_state(answer) for answer in await self._scripts.states(list(job_ids))] if job_ids else []
+        return await self._scripts.states(job_ids)
 
     async def __aenter__(self) -> Self:
         return self

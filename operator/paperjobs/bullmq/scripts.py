@@ -7,7 +7,7 @@ retried at this level: a claim whose answer was lost may have been made, and a s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from types import SimpleNamespace
@@ -18,8 +18,9 @@ from bullmq.redis_connection import RedisConnection, loadScript
 from bullmq.scripts import Scripts
 from redis.asyncio import Redis
 
+from paperjobs.bullmq import parse
 from paperjobs.bullmq.connection import ask
-from paperjobs.model import RateLimit
+from paperjobs.model import JobState, RateLimit
 
 START_RETENTION_MS: Final = 24 * 3_600_000
 """How long a start is remembered at least: a window that is edited to be longer sees a day back."""
@@ -53,6 +54,7 @@ OWN_SCRIPTS: Final = (
 """Files of `lua/`."""
 
 BEGIN_WITH: Final = {
+    "clock": frozenset({"observe", "reserve", "claim", "restore_starts", "hold", "take", "bury"}),
     "window": frozenset({"observe", "reserve", "claim", "restore_starts"}),
     "burial": frozenset({"claim", "bury"}),
 }
@@ -208,11 +210,15 @@ class QueueScripts:
 
     async def mirror(self, concurrency: int, limit: RateLimit | None) -> None:
         keys = [self.key("meta"), self.key("paperjobs:mirror"), self.key("limiter")]
-        await self._run("mirror", keys, [concurrency, limit.max if limit else 0, limit.per_ms if limit else 0])
+        await self._run("mirror", keys, [concurrency, *_window(limit)[:2]])
 
-    async def states(self, job_ids: list[str]) -> list[list[str]]:
+    async def states(self, job_ids: Iterable[str]) -> list[JobState]:
+        """The state of each job, in their order."""
+        ids = list(job_ids)
+        if not ids:
+            return []
         keys = [self.key(name) for name in ("active", "delayed", "completed", "failed")]
-        return cast(list[list[str]], await self._run("states", keys, [self._base, *job_ids]))
+        return [parse.job_state(answer) for answer in await self._run("states", keys, [self._base, *ids])]
 
     async def move_to_completed(self, job: FinishingJob, token: str, value: Any, fields: Mapping[str, str]) -> None:
         remove = job.opts.get("removeOnComplete", False)

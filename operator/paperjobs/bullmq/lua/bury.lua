@@ -22,5 +22,4 @@ if not redis.call("LPOS", ARGV[1] .. "active", ARGV[2]) then
     end
   end
 end
-local time = redis.call("TIME")
-return bury(ARGV[1], ARGV[2], ARGV[4], string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000)))
+return bury(ARGV[1], ARGV[2], ARGV[4], string.format("%.0f", server_now()))

@@ -12,18 +12,10 @@ local function move_to_active()
 --@bullmq moveToActive-11.lua
 end
 
-if is_fenced(KEYS[14], ARGV[9], ARGV[10]) then
-  return redis.error_reply("FENCED another replica leads now")
-end
-local now = server_now()
-local held = tonumber(redis.call("GET", KEYS[13]) or 0)
-if held > now then
-  return held
-end
-local max, per = tonumber(ARGV[5]), tonumber(ARGV[6])
-local opens = window_opens_at(KEYS[12], ARGV[4], now, max, per)
-if opens then
-  return opens
+local now, max, per = server_now(), tonumber(ARGV[5]), tonumber(ARGV[6])
+local refused = start_refused(KEYS[12], KEYS[13], KEYS[14], ARGV[4], now, max, per, ARGV[9], ARGV[10])
+if refused then
+  return refused
 end
 -- By this clock a tick was told when the next delayed job is due.
 ARGV[2] = string.format("%.0f", now)

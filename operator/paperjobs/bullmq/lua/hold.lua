@@ -2,8 +2,7 @@
 --   KEYS[1] <prefix>:<queue>:paperjobs:hold
 --   ARGV[1] duration (ms)
 -- Returns the time (ms, server clock) at which the hold ends.
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = server_now()
 local ends = now + tonumber(ARGV[1])
 local held = tonumber(redis.call("GET", KEYS[1]) or 0)
 if held >= ends or ends <= now then

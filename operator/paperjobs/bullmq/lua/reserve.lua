@@ -6,18 +6,10 @@
 --   ARGV[1] token   ARGV[2] max (0: no limit)   ARGV[3] per (ms)   ARGV[4] retention (ms)   ARGV[5] entries kept
 --   ARGV[6] installation   ARGV[7] term
 -- Returns 0 when reserved, else the time (ms) at which the window or hold opens. Error FENCED: a later term has begun.
-if is_fenced(KEYS[3], ARGV[6], ARGV[7]) then
-  return redis.error_reply("FENCED another replica leads now")
-end
-local now = server_now()
-local held = tonumber(redis.call("GET", KEYS[2]) or 0)
-if held > now then
-  return held
-end
-local max, per = tonumber(ARGV[2]), tonumber(ARGV[3])
-local opens = window_opens_at(KEYS[1], ARGV[1], now, max, per)
-if opens then
-  return opens
+local now, max, per = server_now(), tonumber(ARGV[2]), tonumber(ARGV[3])
+local refused = start_refused(KEYS[1], KEYS[2], KEYS[3], ARGV[1], now, max, per, ARGV[6], ARGV[7])
+if refused then
+  return refused
 end
 remember_start(KEYS[1], ARGV[1], now, max, per, tonumber(ARGV[4]), tonumber(ARGV[5]))
 return 0

@@ -33,8 +33,7 @@ elseif redis.call("ZREM", KEYS[6], ARGV[1]) == 0 and redis.call("LREM", KEYS[4],
 end
 
 -- From here on as BullMQ's prepareJobForProcessing.
-local time = redis.call("TIME")
-local now = string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000))
+local now = string.format("%.0f", server_now())
 redis.call("LPUSH", KEYS[3], ARGV[1])
 redis.call("SET", KEYS[2], ARGV[2], "PX", ARGV[3])
 redis.call("XADD", KEYS[9], "*", "event", "active", "jobId", ARGV[1], "prev", "waiting")

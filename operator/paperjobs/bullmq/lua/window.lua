@@ -1,11 +1,6 @@
 -- The strict sliding window over a queue's starts, and the fence of the leading replica. Not a script: the others
 -- begin with it. A start is a member of a sorted set: lock token -> when it was made (ms, server clock).
 
-local function server_now()
-  local time = redis.call("TIME")
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
 -- When the next start may be made, or nil when one may be made now. A start of `token` itself does not count: it is
 -- about to be made anew.
 local function window_opens_at(starts, token, now, max, per)
@@ -54,4 +49,17 @@ local function is_fenced(leader, installation, term)
     redis.call("PEXPIRE", leader, 3600000)
   end
   return false
+end
+
+-- What stands against a start of `token` at `now`: an error when a later term has begun, else the time (ms) at which the
+-- hold or the window opens; nil when nothing does.
+local function start_refused(starts, hold, leader, token, now, max, per, installation, term)
+  if is_fenced(leader, installation, term) then
+    return redis.error_reply("FENCED another replica leads now")
+  end
+  local held = tonumber(redis.call("GET", hold) or 0)
+  if held > now then
+    return held
+  end
+  return window_opens_at(starts, token, now, max, per)
 end
