@@ -17,6 +17,12 @@ class FoundInstitution:
     department: str | None
     country: str | None
     evidence: str
+    """The affiliation as printed."""
+    page: int | None = None
+    """The page that holds the evidence, from 1."""
+    span_start: int | None = None
+    """Where it begins in that page's kept text, in characters."""
+    span_end: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,5 +66,13 @@ class Provenance:
     """What read the PDF: adobe or pypdf."""
     model: str
     prompt_version: str
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    dropped: int = 0
+    """How many things the model answered that the paper does not bear out."""
+    outcome: str = "done"
+    """done, refused or truncated: the last two are the model's, and what is known without it is stored all the same."""
+    detail: str | None = None
+    """One sentence about an outcome other than done."""

@@ -2,8 +2,14 @@
 
 papers 1──n authors n──m institutions
    1──n paper_institutions n──1 institutions
-   1──n results (one per pipeline: which run wrote it, how)
+   1──n results (one per pipeline: which run wrote it, how, with what outcome)
+   1──1 abstracts
+   1──n paper_tags n──1 tags (the vocabulary); 1──n paper_categories
 runs: the latest run of each job; its `generation` fences off older ones
+asana_tasks: one for each arXiv paper and project
+
+Two pipelines find institutions. Each owns the rows that carry its name and replaces no others; the views put them
+together, so that it does not matter which ran first. What the web app reads are the views (README), not the tables.
 """
 
 from __future__ import annotations
@@ -11,13 +17,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import DateTime, ForeignKey, Identity, MetaData, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Double, ForeignKey, Identity, MetaData, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA: Final = "paperjobs"
 """PostgreSQL schema."""
 
 _TIME: Final = DateTime(timezone=True)
+_JSON: Final = JSON().with_variant(JSONB(), "postgresql")
 _CASCADE: Final = "CASCADE"
 
 
@@ -76,27 +84,48 @@ class Author(Base):
     paper: Mapped[int] = mapped_column(ForeignKey(Paper.id, ondelete=_CASCADE))
     position: Mapped[int]
     name: Mapped[str]
+    """As arXiv gives it. The other columns are author-extraction's."""
+    given: Mapped[str | None]
+    family: Mapped[str | None]
+    suffix: Mapped[str | None]
+    """Jr., III."""
+    is_collaboration: Mapped[bool | None]
+    """None: author-extraction has not looked yet."""
+    orcid: Mapped[str | None]
+    """Sixteen characters in four groups, checksum verified."""
+    emails: Mapped[list[str] | None] = mapped_column(_JSON)
+    is_corresponding: Mapped[bool | None]
 
 
 class PaperInstitution(Base):
-    """An institution as one paper names it."""
+    """An institution as one paper names it, found by one pipeline."""
 
     __tablename__ = "paper_institutions"
 
     paper: Mapped[int] = mapped_column(ForeignKey(Paper.id, ondelete=_CASCADE), primary_key=True)
     institution: Mapped[int] = mapped_column(ForeignKey(Institution.id), primary_key=True, index=True)
+    pipeline: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int]
     department: Mapped[str | None]
+    country: Mapped[str | None]
+    """As this paper states it."""
     evidence: Mapped[str]
+    """The affiliation as printed."""
+    page: Mapped[int | None]
+    """The page that holds the evidence, from 1."""
+    span_start: Mapped[int | None]
+    """Where it begins in that page's kept text, in characters."""
+    span_end: Mapped[int | None]
 
 
 class AuthorInstitution(Base):
-    """An author works at an institution."""
+    """An author works at an institution, as one pipeline found."""
 
     __tablename__ = "author_institutions"
 
     author: Mapped[int] = mapped_column(ForeignKey(Author.id, ondelete=_CASCADE), primary_key=True)
     institution: Mapped[int] = mapped_column(ForeignKey(Institution.id), primary_key=True, index=True)
+    pipeline: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int]
 
 
@@ -115,8 +144,91 @@ class Result(Base):
     prompt_version: Mapped[str]
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]
+    cache_read_tokens: Mapped[int]
+    """Of the input: read from Claude's prompt cache, at a tenth of the price."""
+    cache_write_tokens: Mapped[int]
     dropped: Mapped[int]
+    """What Claude answered and the paper does not bear out."""
+    outcome: Mapped[str]
+    """done; refused (Claude declined to read this paper); truncated (its answer did not fit)."""
+    detail: Mapped[str | None]
+    """One sentence about an outcome other than done."""
     written_at: Mapped[datetime] = mapped_column(_TIME)
+
+
+class Abstract(Base):
+    """A structured abstract by Claude, of the paper in `version`."""
+
+    __tablename__ = "abstracts"
+
+    paper: Mapped[int] = mapped_column(ForeignKey(Paper.id, ondelete=_CASCADE), primary_key=True)
+    version: Mapped[int]
+    summary: Mapped[str]
+    """In plain language."""
+    key_points: Mapped[list[str]] = mapped_column(_JSON)
+    methods: Mapped[str]
+    results: Mapped[str]
+    limitations: Mapped[str]
+    sections_left_out: Mapped[list[str]] = mapped_column(_JSON)
+    """Headings of the sections that did not fit into the token budget."""
+    written_at: Mapped[datetime] = mapped_column(_TIME)
+
+
+class Tag(Base):
+    """One word of the controlled vocabulary. People edit it; what was assigned stays when it becomes inactive."""
+
+    __tablename__ = "tags"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    slug: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    description: Mapped[str]
+    active: Mapped[bool]
+
+
+class PaperTag(Base):
+    """A tag that a paper was given."""
+
+    __tablename__ = "paper_tags"
+
+    paper: Mapped[int] = mapped_column(ForeignKey(Paper.id, ondelete=_CASCADE), primary_key=True)
+    tag: Mapped[int] = mapped_column(ForeignKey(Tag.id), primary_key=True, index=True)
+    position: Mapped[int]
+    confidence: Mapped[float] = mapped_column(Double)
+    """From 0 to 1."""
+
+
+class PaperCategory(Base):
+    """An arXiv category of a paper."""
+
+    __tablename__ = "paper_categories"
+
+    paper: Mapped[int] = mapped_column(ForeignKey(Paper.id, ondelete=_CASCADE), primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    """Canonical, such as cs.LG."""
+    position: Mapped[int]
+    is_primary: Mapped[bool]
+
+
+class AsanaTask(Base):
+    """The task of an arXiv paper in an Asana project, or that it is still to be made."""
+
+    __tablename__ = "asana_tasks"
+
+    project: Mapped[str] = mapped_column(primary_key=True)
+    arxiv_id: Mapped[str] = mapped_column(primary_key=True)
+    """Base identifier: two posts of one paper share a task."""
+    gid: Mapped[str | None]
+    state: Mapped[str]
+    """synced, or pending."""
+    error: Mapped[str | None]
+    """Why it is pending, for people."""
+    failures: Mapped[int]
+    """In a row."""
+    lease_until: Mapped[datetime | None] = mapped_column(_TIME)
+    """Until then one run is at work on it."""
+    next_try_at: Mapped[datetime | None] = mapped_column(_TIME)
+    updated_at: Mapped[datetime] = mapped_column(_TIME)
 
 
 class RunRecord(Base):

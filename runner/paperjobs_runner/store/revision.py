@@ -11,7 +11,7 @@ from paperjobs_runner.errors import DatabaseUnavailable
 from paperjobs_runner.store.models import SCHEMA
 from paperjobs_runner.store.session import open_engine, transaction, translated
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration of this version; migrations are numbered."""
 
 

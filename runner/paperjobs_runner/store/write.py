@@ -1,31 +1,35 @@
-"""Writes one paper's findings in one transaction, so that doing it again changes nothing but a timestamp.
+"""Writes what one run found about a paper, in one transaction, so that doing it again changes nothing but a timestamp.
 
 Two guards: the fence (an older run of the same job writes nothing), and the paper's version (findings from an older
-version never replace those of a newer one).
+version never replace those of a newer one). What a pipeline found is written by its own function, given here as
+`store`; there is one module beside this one for each kind of findings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, or_, select
 
 from paperjobs_runner.contract import Assignment
 from paperjobs_runner.store.fence import end_run, hold_fence
-from paperjobs_runner.store.findings import Findings, FoundInstitution, PaperFacts, Provenance
-from paperjobs_runner.store.models import Author, AuthorInstitution, Institution, Paper, PaperInstitution, Result
+from paperjobs_runner.store.findings import PaperFacts, Provenance
+from paperjobs_runner.store.models import Paper, Result
 from paperjobs_runner.store.upsert import insert_into
 
+Store = Callable[[Connection, int], None]
+"""Writes a pipeline's findings about the paper with that primary key, within the transaction."""
 
-def write_findings(
+
+def write_result(
     connection: Connection,
     *,
     assignment: Assignment,
     generation: int,
     paper: PaperFacts,
-    findings: Findings,
     provenance: Provenance,
+    store: Store,
     now: datetime,
 ) -> int | None:
     """Store the findings; returns None, or the newer version already stored, which then stays as it is."""
@@ -34,18 +38,8 @@ def write_findings(
     if paper_pk is None:
         end_run(connection, assignment, now)
         return connection.execute(select(Paper.version).where(Paper.paper_id == paper.paper_id)).scalar_one()
-    ids = _write_institutions(connection, findings.institutions)
-    _write_mentions(connection, paper_pk, findings, ids)
-    _write_authors(connection, paper_pk, findings, ids)
-    _write_result(
-        connection,
-        paper_pk=paper_pk,
-        assignment=assignment,
-        paper=paper,
-        findings=findings,
-        provenance=provenance,
-        now=now,
-    )
+    store(connection, paper_pk)
+    _write_provenance(connection, paper_pk, assignment=assignment, paper=paper, provenance=provenance, now=now)
     end_run(connection, assignment, now)
     return None
 
@@ -72,90 +66,12 @@ def _write_paper(connection: Connection, paper: PaperFacts) -> int | None:
     ).scalar()
 
 
-def _write_institutions(connection: Connection, institutions: tuple[FoundInstitution, ...]) -> Mapping[str, int]:
-    """Primary key of each institution by its key; a country is added where none is known."""
-    # In one order everywhere: two papers with the same institutions would otherwise deadlock.
-    for found in sorted(institutions, key=lambda found: found.key):
-        statement = insert_into(connection, Institution).values(key=found.key, name=found.name, country=found.country)
-        connection.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
-        if found.country is not None:
-            unknown = (Institution.key == found.key) & Institution.country.is_(None)
-            connection.execute(update(Institution).where(unknown).values(country=found.country))
-    keys = [found.key for found in institutions]
-    rows = connection.execute(select(Institution.key, Institution.id).where(Institution.key.in_(keys)))
-    return {row.key: row.id for row in rows}
-
-
-def _write_mentions(connection: Connection, paper: int, findings: Findings, ids: Mapping[str, int]) -> None:
-    wanted = [
-        (position, ids[found.key], found.department, found.evidence)
-        for position, found in enumerate(findings.institutions)
-    ]
-    columns = (
-        PaperInstitution.position,
-        PaperInstitution.institution,
-        PaperInstitution.department,
-        PaperInstitution.evidence,
-    )
-    of_paper = PaperInstitution.paper == paper
-    if [tuple(row) for row in connection.execute(select(*columns).where(of_paper).order_by(columns[0]))] == wanted:
-        return
-    connection.execute(delete(PaperInstitution).where(of_paper))
-    rows = [
-        {
-            "paper": paper,
-            "position": position,
-            "institution": institution,
-            "department": department,
-            "evidence": evidence,
-        }
-        for position, institution, department, evidence in wanted
-    ]
-    if rows:
-        connection.execute(insert(PaperInstitution), rows)
-
-
-def _write_authors(connection: Connection, paper: int, findings: Findings, ids: Mapping[str, int]) -> None:
-    wanted = [
-        (author.name, tuple(ids[key] for key in author.institution_keys if key in ids)) for author in findings.authors
-    ]
-    if _stored_authors(connection, paper) == wanted:
-        return
-    connection.execute(delete(Author).where(Author.paper == paper))
-    links = []
-    for position, (name, institutions) in enumerate(wanted):
-        statement = insert(Author).values(paper=paper, position=position, name=name).returning(Author.id)
-        author = connection.execute(statement).scalar_one()
-        links += [
-            {"author": author, "institution": institution, "position": order}
-            for order, institution in enumerate(institutions)
-        ]
-    if links:
-        connection.execute(insert(AuthorInstitution), links)
-
-
-def _stored_authors(connection: Connection, paper: int) -> list[tuple[str, tuple[int, ...]]]:
-    rows = connection.execute(
-        select(Author.id, Author.name, AuthorInstitution.institution)
-        .outerjoin(AuthorInstitution, AuthorInstitution.author == Author.id)
-        .where(Author.paper == paper)
-        .order_by(Author.position, AuthorInstitution.position)
-    )
-    authors: dict[int, tuple[str, list[int]]] = {}
-    for author, name, institution in rows:
-        institutions = authors.setdefault(author, (name, []))[1]
-        if institution is not None:
-            institutions.append(institution)
-    return [(name, tuple(institutions)) for name, institutions in authors.values()]
-
-
-def _write_result(
+def _write_provenance(
     connection: Connection,
-    *,
     paper_pk: int,
+    *,
     assignment: Assignment,
     paper: PaperFacts,
-    findings: Findings,
     provenance: Provenance,
     now: datetime,
 ) -> None:
@@ -167,7 +83,11 @@ def _write_result(
         "prompt_version": provenance.prompt_version,
         "input_tokens": provenance.input_tokens,
         "output_tokens": provenance.output_tokens,
-        "dropped": findings.dropped_institutions,
+        "cache_read_tokens": provenance.cache_read_tokens,
+        "cache_write_tokens": provenance.cache_write_tokens,
+        "dropped": provenance.dropped,
+        "outcome": provenance.outcome,
+        "detail": provenance.detail,
         "written_at": now,
     }
     statement = insert_into(connection, Result).values(paper=paper_pk, pipeline=assignment.pipeline, **values)

@@ -20,6 +20,7 @@ from paperjobs_runner.database_url import normalise_database_url
 from paperjobs_runner.store.fence import begin_run
 from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import read_results
+from paperjobs_runner.store.revision import REVISION
 from paperjobs_runner.store.session import open_engine, transaction
 from paperjobs_standins.server import Standins
 from support.runner_process import COMMAND, Ended, end_of, environment, run, start
@@ -267,4 +268,4 @@ def test_the_database_commands_say_what_they_found(env: dict[str, str], tmp_path
     assert "has no tables yet" in check.stderr
     for action in ("upgrade", "check"):
         done = subprocess.run([*COMMAND, "db", action], env=env, capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (0, "the database is at revision 0001\n")
+        assert (done.returncode, done.stdout) == (0, f"the database is at revision {REVISION}\n")

@@ -22,12 +22,13 @@ from paperjobs_runner.database_url import normalise_database_url
 from paperjobs_runner.errors import DatabaseUnavailable, Superseded
 from paperjobs_runner.store.fence import begin_run
 from paperjobs_runner.store.findings import Findings, FoundAuthor, FoundInstitution, PaperFacts, Provenance
+from paperjobs_runner.store.institutions import write_findings
 from paperjobs_runner.store.migrate import configuration, upgrade, version_schema
 from paperjobs_runner.store.models import Base
 from paperjobs_runner.store.read import read_results
 from paperjobs_runner.store.revision import REVISION, check
 from paperjobs_runner.store.session import open_engine, transaction
-from paperjobs_runner.store.write import write_findings
+from paperjobs_runner.store.write import write_result
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 ASSIGNMENT = Assignment(
@@ -103,13 +104,13 @@ def write(
         generation = begin_run(connection, assignment, now, confirmed_at=confirmed_at)
     between()
     with transaction(engine) as connection:
-        return write_findings(
+        return write_result(
             connection,
             assignment=assignment,
             generation=generation,
             paper=paper,
-            findings=findings,
             provenance=PROVENANCE,
+            store=lambda connection, pk: write_findings(connection, pk, assignment.pipeline, findings),
             now=now,
         )
 
@@ -131,7 +132,7 @@ def picture(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
 
 def test_an_empty_database_is_refused_with_the_remedy(database_url: str) -> None:
     with pytest.raises(
-        DatabaseUnavailable, match="has no tables yet, 0001 is needed; run `paperjobs-runner db upgrade`"
+        DatabaseUnavailable, match="has no tables yet, 0002 is needed; run `paperjobs-runner db upgrade`"
     ):
         check(normalise_database_url(database_url))
 

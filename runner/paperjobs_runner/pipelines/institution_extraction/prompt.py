@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
+
+from paperjobs_runner.pipelines.quoting import harmless, quoted_pages
 
 PROMPT_VERSION: Final = "institutions-1"
 
@@ -37,8 +38,6 @@ the layout of the author block do.
 - An author whose affiliation the paper does not tell has an empty list.
 """
 
-_TAG: Final = re.compile(r"<(?=\s*/?\s*(?:paper|page|authors)\b)", re.I)
-
 
 def first_pages(pages: Sequence[str]) -> list[str]:
     """The pages that are sent, shortened to the limits."""
@@ -52,11 +51,5 @@ def first_pages(pages: Sequence[str]) -> list[str]:
 
 def question(pages: Sequence[str], authors: Sequence[str]) -> str:
     """The user message for these (already shortened) pages and author names."""
-    names = "\n".join(_harmless(name) for name in authors[:MAX_AUTHORS])
-    body = "\n".join(f'<page number="{number}">\n{_harmless(page)}\n</page>' for number, page in enumerate(pages, 1))
-    return f"<authors>\n{names}\n</authors>\n\n<paper>\n{body}\n</paper>\n\nList the institutions and the authors."
-
-
-def _harmless(text: str) -> str:
-    """The text with anything that looks like one of our own tags made plain, so that it cannot close the block."""
-    return _TAG.sub("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", text)
+    names = "\n".join(harmless(name) for name in authors[:MAX_AUTHORS])
+    return f"<authors>\n{names}\n</authors>\n\n{quoted_pages(pages)}\n\nList the institutions and the authors."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from paperjobs_runner.payload import PaperPayload
 from paperjobs_runner.pipelines.context import RunContext
-from paperjobs_runner.services.arxiv_feed import PaperMetadata
 from paperjobs_runner.services.patience import with_patience
-from paperjobs_runner.store.findings import Findings, PaperFacts, Provenance
+from paperjobs_runner.store.findings import PaperFacts, Provenance
+
+if TYPE_CHECKING:
+    from paperjobs_runner.store.write import Store
 
 
 class Record:
@@ -31,33 +33,20 @@ class Record:
         # Minutes pass before the result is written; an idle connection would only be in the server's way.
         self._engine.dispose()
 
-    def write(
-        self, payload: PaperPayload, paper: PaperMetadata, findings: Findings, provenance: Provenance
-    ) -> int | None:
+    def write(self, paper: PaperFacts, provenance: Provenance, store: Store) -> int | None:
         """Store everything in one transaction; returns the newer version that is stored already, if there is one."""
         from paperjobs_runner.store.session import transaction
-        from paperjobs_runner.store.write import write_findings
-
-        facts = PaperFacts(
-            paper_id=payload.paper_id,
-            arxiv_id=paper.id,
-            title=paper.title,
-            abstract=paper.abstract,
-            primary_category=paper.primary_category,
-            doi=paper.doi,
-            published_at=paper.published,
-            updated_at=paper.updated,
-        )
+        from paperjobs_runner.store.write import write_result
 
         def write() -> int | None:
             with transaction(self._engine) as connection:
-                return write_findings(
+                return write_result(
                     connection,
                     assignment=self._assignment,
                     generation=self._generation,
-                    paper=facts,
-                    findings=findings,
+                    paper=paper,
                     provenance=provenance,
+                    store=store,
                     now=datetime.now(UTC),
                 )
 

@@ -1,0 +1,127 @@
+"""The steps that every pipeline shares:
+
+    link ▶ metadata ▶ database ready? ▶ [PDF ▶ text] ▶ … the pipeline's own … ▶ store
+
+The database is asked before anything that costs money. Each step can be repeated: files are kept under stable keys, and
+writing the same findings again changes nothing but a timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paperjobs_runner.payload import PaperPayload, parse_payload
+from paperjobs_runner.pipelines.context import RunContext
+from paperjobs_runner.pipelines.record import Record
+from paperjobs_runner.services.ahead import import_ahead
+from paperjobs_runner.services.arxiv import Arxiv
+from paperjobs_runner.services.arxiv_feed import PaperMetadata
+from paperjobs_runner.services.paper_text import PaperText, paper_text
+from paperjobs_runner.services.storage import Storage, open_storage, storage_key
+from paperjobs_runner.store.findings import PaperFacts, Provenance
+
+if TYPE_CHECKING:
+    from paperjobs_runner.store.write import Store
+
+
+@contextmanager
+def open_paper(context: RunContext) -> Iterator[Paper]:
+    """The paper that the job names, known to arXiv, with a database that is ready for it."""
+    context.step(2, "reading the job")
+    payload = parse_payload(context.payload)
+    context.log.know({"paper": payload.paper_id, "arxivId": str(payload.arxiv_id)})
+    with Arxiv(context.settings.arxiv, context.deadline, context.budgets) as arxiv:
+        context.step(5, "asking arXiv about the paper")
+        metadata = arxiv.metadata(payload.arxiv_id)
+        import_ahead("anthropic")
+        context.tell(f"{metadata.id}: {metadata.title[:120]} ({len(metadata.authors)} authors)")
+        context.step(15, "opening the database")
+        record = Record(context)
+        storage = open_storage(context.settings.storage, context.deadline)
+        yield Paper(context, payload=payload, metadata=metadata, arxiv=arxiv, record=record, storage=storage)
+
+
+class Paper:
+    """One run's paper: what is known of it, its text, and the way into the database."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        payload: PaperPayload,
+        metadata: PaperMetadata,
+        arxiv: Arxiv,
+        record: Record,
+        storage: Storage,
+    ) -> None:
+        self.payload = payload
+        self.metadata = metadata
+        self._context = context
+        self._arxiv = arxiv
+        self._record = record
+        self._storage = storage
+
+    def text(self) -> PaperText:
+        """The paper's text, page by page; fetched and extracted only if no run did so before."""
+        context = self._context
+        context.step(20, "fetching the PDF")
+        pdf = self._pdf()
+        context.step(35, "extracting the text")
+        text = paper_text(
+            self.metadata.id,
+            pdf,
+            storage=self._storage,
+            adobe=context.settings.adobe,
+            deadline=context.deadline,
+            budgets=context.budgets,
+        )
+        context.tell(f"{len(text.pages)} pages of text by {text.extractor}")
+        return text
+
+    def write(self, store: Store, provenance: Provenance) -> int | None:
+        """Store the findings; returns the newer version that is stored already, if there is one, and stays."""
+        self._context.step(90, "storing the result")
+        metadata = self.metadata
+        facts = PaperFacts(
+            paper_id=self.payload.paper_id,
+            arxiv_id=metadata.id,
+            title=metadata.title,
+            abstract=metadata.abstract,
+            primary_category=metadata.primary_category,
+            doi=metadata.doi,
+            published_at=metadata.published,
+            updated_at=metadata.updated,
+        )
+        newer = self._record.write(facts, provenance, store)
+        if newer is not None:
+            self._context.tell(f"version {newer} is stored already and stays; nothing was overwritten")
+        return newer
+
+    def summary(self, provenance: Provenance, newer: int | None, **found: Any) -> dict[str, Any]:
+        """The job's return value: which paper, what was found in short, and what the web app must know of the end."""
+        summary: dict[str, Any] = {
+            "paperId": self.payload.paper_id,
+            "arxivId": self.metadata.id.base,
+            "version": self.metadata.id.version,
+            **found,
+        }
+        if provenance.outcome != "done":
+            summary |= {"outcome": provenance.outcome, "detail": provenance.detail}
+        if newer is not None:
+            summary["keptVersion"] = newer
+        return summary
+
+    def _pdf(self) -> Path:
+        context, metadata = self._context, self.metadata
+        pdf = context.folder / "paper.pdf"
+        key = storage_key(metadata.id, "paper.pdf")
+        if self._storage.get(key, pdf):
+            context.tell("the PDF is in the storage already")
+            return pdf
+        size = self._arxiv.download_pdf(metadata, pdf)
+        self._storage.put(key, pdf, "application/pdf")
+        context.tell(f"PDF fetched from arXiv, {size / 1000:.0f} kB")
+        return pdf
