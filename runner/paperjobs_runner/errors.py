@@ -8,10 +8,13 @@ made of our own words and the job's own values, never of a library's text, which
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from paperjobs_runner.contract import ContractError, ExitCode, Report
 from paperjobs_runner.interrupt import Interrupted, OutOfTime
+
+if TYPE_CHECKING:
+    from paperjobs_runner.services.claude_usage import Usage
 
 RETRY_AFTER_CAP_MS: Final = 3_600_000
 """Milliseconds: the longest hold a service can cause. A mistaken Retry-After must not stop a queue for a day."""
@@ -64,9 +67,19 @@ class PaperUnreadable(Permanent):
 class AnswerRefused(Permanent):
     """Claude declined to read this paper."""
 
+    usage: Usage | None = None
+    """What it cost all the same."""
+
 
 class AnswerTooLong(Permanent):
     """Claude's answer did not fit."""
+
+    usage: Usage | None = None
+
+    def __init__(self, message: str = "", *, stop_reason: str = "max_tokens") -> None:
+        super().__init__(message)
+        self.stop_reason = stop_reason
+        """max_tokens, model_context_window_exceeded, or prompt_too_long when Claude did not even begin."""
 
 
 class Temporary(RunnerError):
@@ -87,6 +100,10 @@ class ServiceRefused(Temporary):
 
 class AnswerInvalid(Temporary):
     """Claude's answer did not have the agreed form."""
+
+    def __init__(self, message: str = "", *, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class DatabaseUnavailable(ServiceFailed):

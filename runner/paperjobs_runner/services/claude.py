@@ -1,142 +1,142 @@
 """Claude: one question, one answer in an agreed form.
 
+    ask ▶ refused or cut off? ▶ has the form? ▶ does it pass the caller's check? ─ no ─▶ ask once more, and say why
+
 `messages.create` with a JSON schema and our own validation, rather than `parse`: that validates before the stop reason
-can be seen, so a truncated answer and a refusal would look alike. The SDK's own retries are off: they obey any
-Retry-After, however long.
+can be seen, so a truncated answer and a refusal would look alike; and the schema that is sent holds no lengths and
+counts, so pydantic has to look at them. The SDK's own retries are off: they obey any Retry-After, however long.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic
 
 from pydantic import BaseModel, ValidationError
 
 from paperjobs_runner.deadline import Deadline
-from paperjobs_runner.errors import (
-    AnswerInvalid,
-    AnswerRefused,
-    AnswerTooLong,
-    RateLimited,
-    RunnerError,
-    ServiceFailed,
-    ServiceRefused,
-)
+from paperjobs_runner.errors import AnswerInvalid, AnswerRefused, AnswerTooLong
+from paperjobs_runner.services import claude_request
 from paperjobs_runner.services.allowance import NO_BUDGETS, UNLIMITED, Allowances
-from paperjobs_runner.services.patience import retry_after_ms, with_patience
+from paperjobs_runner.services.claude_request import AnswerT, Effort, Question, Rejected
+from paperjobs_runner.services.claude_usage import Usage
+from paperjobs_runner.services.patience import with_patience
 from paperjobs_runner.settings import ClaudeSettings
+from paperjobs_runner.textclean import one_line
 
-CALL_S: Final = 180.0
-"""Seconds for one answer; a page of text takes about 10."""
 MAX_TOKENS: Final = 16_000
 """Tokens of an answer, thinking included; two hundred authors need about 8,000."""
-BACKOFF_S: Final = 30.0
-"""Seconds to wait after a 429 or 529 that does not say how long."""
-SPENT_S: Final = 900.0
-"""Seconds to wait when a spend limit is reached: it needs a person."""
+TRIES: Final = 2
+"""An answer that is wrong twice is wrong for a reason that a third would not change."""
+MAX_FAULTS: Final = 5
+"""Faults of form that are told to Claude; the first ones are enough to see what is meant."""
 
-_Answer = TypeVar("_Answer", bound=BaseModel)
+Check = Callable[[AnswerT], str | None]
+"""Why an answer that has the form cannot be used all the same, as a sentence for Claude; None when it can."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaudeAnswer(Generic[_Answer]):
-    """A validated answer, and what it cost."""
+class ClaudeAnswer(Usage, Generic[AnswerT]):
+    """A validated answer, and what all tries for it cost."""
 
-    value: _Answer
-    model: str
-    input_tokens: int
-    output_tokens: int
+    value: AnswerT
+    rejected: str | None = None
+    """What the check said of this answer; only for callers who want to keep such an answer."""
 
 
 def ask(
     *,
     system: str,
     question: str,
-    form: type[_Answer],
+    form: type[AnswerT],
     settings: ClaudeSettings,
     deadline: Deadline,
     budgets: Allowances = NO_BUDGETS,
-) -> ClaudeAnswer[_Answer]:
-    """Ask once, with patience; a second time when the answer does not have the form."""
+    paper: str | None = None,
+    check: Check[AnswerT] | None = None,
+    keep_rejected: bool = False,
+    max_tokens: int = MAX_TOKENS,
+    effort: Effort = "low",
+) -> ClaudeAnswer[AnswerT]:
+    """Ask, with patience; and once more, saying why, when the answer lacks the form or does not pass `check`.
+
+    `paper` is text that is cached for five minutes, so that a second question about it costs a tenth.
+    Raises AnswerInvalid after two such answers (or returns the last one that had the form, with `keep_rejected`),
+    AnswerRefused and AnswerTooLong, all with their `usage`; and ServiceFailed, ServiceRefused, RateLimited.
+    """
+    asked = Question(system=system, paper=paper, question=question, form=form, max_tokens=max_tokens, effort=effort)
+    allowance = budgets.of("anthropic", UNLIMITED)
+    usage = Usage(model=settings.model)
+    rejected: Rejected | None = None
+    kept: tuple[AnswerT, str] | None = None
+    for _ in range(TRIES):
+
+        def call(rejected: Rejected | None = rejected) -> Any:
+            allowance.draw()
+            return claude_request.create(asked, rejected, settings, deadline)
+
+        try:
+            message = with_patience(call, deadline=deadline, allowance=allowance)
+            usage = usage.and_of(message)
+            text = _text(message)
+        except (AnswerRefused, AnswerTooLong) as error:
+            error.usage = usage
+            raise
+        value, reason = _validated(text, form, check)
+        if value is not None and reason is None:
+            return ClaudeAnswer(value=value, **vars(usage))
+        rejected = Rejected(text=text, reason=reason or "")
+        kept = (value, rejected.reason) if value is not None else kept
+    if kept is not None and keep_rejected:
+        return ClaudeAnswer(value=kept[0], rejected=kept[1], **vars(usage))
+    reason = rejected.reason if rejected is not None else ""
+    raise AnswerInvalid(f"Claude's answer could not be used, twice: {reason}", usage=usage)
+
+
+def count_tokens(
+    *,
+    system: str,
+    question: str,
+    form: type[BaseModel],
+    settings: ClaudeSettings,
+    deadline: Deadline,
+    budgets: Allowances = NO_BUDGETS,
+    paper: str | None = None,
+    effort: Effort = "low",
+) -> int:
+    """How many tokens `ask` would send; free of charge, but a call that counts like any other against the budget."""
+    asked = Question(system=system, paper=paper, question=question, form=form, max_tokens=1, effort=effort)
     allowance = budgets.of("anthropic", UNLIMITED)
 
-    def call() -> Any:
+    def call() -> int:
         allowance.draw()
-        return _create(system, question, form, settings, deadline)
+        return claude_request.count(asked, settings, deadline)
 
-    def attempt() -> ClaudeAnswer[_Answer]:
-        return _read(with_patience(call, deadline=deadline, allowance=allowance), form)
-
-    try:
-        return attempt()
-    except AnswerInvalid:
-        return attempt()
+    return with_patience(call, deadline=deadline, allowance=allowance)
 
 
-def _create(system: str, question: str, form: type[BaseModel], settings: ClaudeSettings, deadline: Deadline) -> Any:
-    import anthropic
-
-    client = anthropic.Anthropic(api_key=settings.api_key, base_url=settings.base_url, max_retries=0)
-    try:
-        with client:
-            message = client.messages.create(
-                model=settings.model,
-                max_tokens=MAX_TOKENS,
-                system=system,
-                messages=[{"role": "user", "content": question}],
-                output_config={
-                    "effort": "low",
-                    "format": {"type": "json_schema", "schema": anthropic.transform_schema(form)},
-                },
-                timeout=deadline.limit(CALL_S),
-            )
-    except anthropic.APIStatusError as error:
-        raise _refusal(error.status_code, type(error).__name__, error.response.headers.get("retry-after")) from None
-    except anthropic.APITimeoutError:
-        raise ServiceFailed("Claude did not answer in time") from None
-    except anthropic.APIConnectionError:
-        raise ServiceFailed("Claude cannot be reached") from None
-    except (anthropic.AnthropicError, json.JSONDecodeError) as error:
-        raise ServiceFailed(f"Claude's answer cannot be read ({type(error).__name__})") from None
-    if not isinstance(message, anthropic.types.Message):  # the SDK passes a page in HTML on as text
-        raise ServiceFailed("Claude's answer cannot be read (not a message)")
-    return message
-
-
-def _refusal(status: int, kind: str, retry_after: str | None) -> RunnerError:
-    if status == 413:
-        return AnswerTooLong("the paper's first pages are too long for Claude")
-    if status in (429, 529) or (status == 503 and retry_after is not None):
-        spent = "SpendLimit" in kind
-        wait = retry_after_ms(retry_after, default_s=SPENT_S if spent else BACKOFF_S)
-        reason = "its spend limit is reached" if spent else str(status)
-        return RateLimited(f"Claude asks to wait {wait / 1000:.0f} s ({reason})", retry_after_ms=wait)
-    if status in (408, 409) or status >= 500:
-        return ServiceFailed(f"Claude failed with status {status}")
-    remedies = {
-        401: "the key in ANTHROPIC_API_KEY is not valid",
-        402: "the Anthropic account is out of credit",
-        403: "the key in ANTHROPIC_API_KEY has no permission",
-        404: "there is no such model; correct ANTHROPIC_MODEL",
-    }
-    return ServiceRefused(f"Claude refuses the request ({status}): {remedies.get(status, kind)}")
-
-
-def _read(message: Any, form: type[_Answer]) -> ClaudeAnswer[_Answer]:
+def _text(message: Any) -> str:
+    """The answer's text; raises AnswerRefused or AnswerTooLong when it is none."""
     if message.stop_reason == "refusal":
-        category = getattr(message.stop_details, "category", None) or "no category given"
-        raise AnswerRefused(f"Claude declined to read this paper ({category})")
+        category = getattr(message.stop_details, "category", None)
+        said = one_line(str(category))[:40] if category else "no category given"
+        raise AnswerRefused(f"Claude declined to read this paper ({said})")
     if message.stop_reason in ("max_tokens", "model_context_window_exceeded"):
-        raise AnswerTooLong(f"Claude's answer did not fit ({message.stop_reason})")
-    text = "".join(block.text for block in message.content or () if block.type == "text")
+        raise AnswerTooLong(f"Claude's answer did not fit ({message.stop_reason})", stop_reason=message.stop_reason)
+    return "".join(block.text for block in message.content or () if block.type == "text")
+
+
+def _validated(text: str, form: type[AnswerT], check: Check[AnswerT] | None) -> tuple[AnswerT | None, str | None]:
+    """The answer, if it has the form, and what is wrong with it."""
     try:
         value = form.model_validate_json(text)
     except ValidationError as error:
-        raise AnswerInvalid(f"Claude's answer did not have the agreed form ({error.error_count()} faults)") from None
-    return ClaudeAnswer(
-        value=value,
-        model=str(message.model),
-        input_tokens=getattr(message.usage, "input_tokens", None) or 0,
-        output_tokens=getattr(message.usage, "output_tokens", None) or 0,
-    )
+        return None, f"it does not have the agreed form ({_faults(error)})"
+    return value, check(value) if check is not None else None
+
+
+def _faults(error: ValidationError) -> str:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{one_line('.'.join(map(str, one['loc'])))[:60] or 'answer'}: {one['msg'][:120]}" for one in faults]
+    return "; ".join(told[:MAX_FAULTS])

@@ -21,6 +21,7 @@ from paperjobs_runner.errors import (
 from paperjobs_runner.pipelines.institution_extraction import prompt
 from paperjobs_runner.pipelines.institution_extraction.answer import InstitutionsAnswer
 from paperjobs_runner.services.claude import ClaudeAnswer, ask
+from paperjobs_runner.services.claude_usage import Usage
 from paperjobs_runner.settings import ClaudeSettings
 from paperjobs_standins.exchange import Answer, Request
 from paperjobs_standins.loopback import LoopbackServer
@@ -60,10 +61,15 @@ def message(content: object, stop_reason: str = "end_turn", **more: Any) -> Answ
     return Answer.json(body | {"stop_reason": stop_reason, "stop_sequence": None, "usage": usage} | more)
 
 
-def refusal(status: int, *, retry_after: str | None = None, kind: str = "api_error", code: str | None = None) -> Answer:
-    error = {"type": kind, "message": "sk-ant-secret in a message"} | (
-        {"details": {"error_code": code}} if code else {}
-    )
+def refusal(
+    status: int,
+    *,
+    retry_after: str | None = None,
+    kind: str = "api_error",
+    code: str | None = None,
+    says: str = "sk-ant-secret in a message",
+) -> Answer:
+    error = {"type": kind, "message": says} | ({"details": {"error_code": code}} if code else {})
     headers = {"retry-after": retry_after} if retry_after else {}
     return Answer.json({"type": "error", "error": error}, status=status, headers=headers)
 
@@ -80,9 +86,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer[Scripted]
     server.stop()
 
 
-def question(server: LoopbackServer[Scripted], *answers: Answer) -> ClaudeAnswer[InstitutionsAnswer]:
+def question(server: LoopbackServer[Scripted], *answers: Answer, **options: Any) -> ClaudeAnswer[InstitutionsAnswer]:
     """Put one question; no pause is really slept."""
-    server.service.script = list(answers)
+    server.service.script, server.service.asked = list(answers), []
     real = Deadline.after(600)
     return ask(
         system="Be brief.",
@@ -90,7 +96,17 @@ def question(server: LoopbackServer[Scripted], *answers: Answer) -> ClaudeAnswer
         form=InstitutionsAnswer,
         settings=ClaudeSettings(api_key="sk-ant-test", model="claude-x", base_url=server.url),
         deadline=Deadline(at=real.at, sleep=lambda _seconds: None),
+        **options,
     )
+
+
+def turns(request: Request) -> list[tuple[str, str]]:
+    """Who says what in a request; a message of several blocks counts once for each."""
+    said: list[tuple[str, str]] = []
+    for one in request.json()["messages"]:
+        blocks = [{"text": one["content"]}] if isinstance(one["content"], str) else one["content"]
+        said += [(one["role"], block["text"]) for block in blocks]
+    return said
 
 
 def test_an_answer_is_validated_and_its_cost_known(server: LoopbackServer[Scripted]) -> None:
@@ -105,16 +121,82 @@ def test_the_request_carries_key_schema_and_question(server: LoopbackServer[Scri
     body = request.json()
     assert request.path == "/v1/messages"
     assert request.headers["authorization"] == "Bearer sk-ant-test"
-    assert (body["system"], body["messages"]) == ("Be brief.", [{"role": "user", "content": "Who?"}])
+    assert [block["text"] for block in body["system"]] == ["Be brief."]
+    assert turns(request) == [("user", "Who?")]
     schema = body["output_config"]["format"]["schema"]
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == {"institutions", "authors"}
 
 
-def test_an_answer_without_the_form_is_asked_for_once_more(server: LoopbackServer[Scripted]) -> None:
-    assert question(server, message("Sure! Here you are:"), message(GOOD)).value.authors
-    with pytest.raises(AnswerInvalid):
-        question(server, message({"institutions": 5}), message({}))
+def test_an_answer_without_the_form_is_asked_for_once_more_and_told_why(server: LoopbackServer[Scripted]) -> None:
+    answer = question(server, message("Sure! Here you are:"), message(GOOD))
+    assert answer.value.authors
+    assert (answer.input_tokens, answer.output_tokens) == (200, 40)
+    (_, _), (role, former), (last, told) = turns(server.service.asked[1])
+    assert (role, former, last) == ("assistant", "Sure! Here you are:", "user")
+    assert "does not have the agreed form" in told
+
+
+def test_two_answers_without_the_form_are_given_up_with_what_they_cost(server: LoopbackServer[Scripted]) -> None:
+    with pytest.raises(AnswerInvalid, match="institutions: Input should be a valid array") as invalid:
+        question(server, message({}), message({"institutions": 5, "authors": []}))
+    assert invalid.value.usage is not None
+    assert (invalid.value.usage.input_tokens, invalid.value.usage.output_tokens) == (200, 40)
+
+
+def test_an_empty_answer_is_asked_for_again_without_an_empty_turn(server: LoopbackServer[Scripted]) -> None:
+    assert question(server, message(""), message(GOOD)).value.authors
+    assert {role for role, _ in turns(server.service.asked[1])} == {"user"}
+
+
+def test_an_answer_that_does_not_pass_the_check_is_asked_for_once_more_and_told_why(
+    server: LoopbackServer[Scripted],
+) -> None:
+    better = {"institutions": [], "authors": [{"name": "Bo", "institutions": []}]}
+    answer = question(server, message(GOOD), message(better), check=no_ana)
+    assert answer.value.authors[0].name == "Bo"
+    assert answer.rejected is None
+    assert turns(server.service.asked[1])[1] == ("assistant", json.dumps(GOOD))
+    assert "Ana is not an author" in turns(server.service.asked[1])[2][1]
+
+
+def test_an_answer_that_fails_the_check_twice_is_an_error_or_kept_as_the_caller_wishes(
+    server: LoopbackServer[Scripted],
+) -> None:
+    with pytest.raises(AnswerInvalid, match="Ana is not an author"):
+        question(server, message(GOOD), message(GOOD), check=no_ana)
+    kept = question(server, message(GOOD), message("no JSON"), check=no_ana, keep_rejected=True)
+    assert (kept.value.authors[0].name, kept.rejected) == ("Ana", "Ana is not an author")
+
+
+def no_ana(answer: InstitutionsAnswer) -> str | None:
+    """A check that does not like one name."""
+    return "Ana is not an author" if any(author.name == "Ana" for author in answer.authors) else None
+
+
+def test_a_paper_is_a_cached_block_of_its_own_before_the_question(server: LoopbackServer[Scripted]) -> None:
+    usage = {"input_tokens": 5, "output_tokens": 20, "cache_creation_input_tokens": 90, "cache_read_input_tokens": 7}
+    answer = question(server, message(GOOD, usage=usage), paper="The paper.", max_tokens=50_000, effort="high")
+    (request,) = server.service.asked
+    assert turns(request) == [("user", "The paper."), ("user", "Who?")]
+    body = request.json()
+    cached = [block.get("cache_control") for block in body["messages"][0]["content"]]
+    assert cached == [{"type": "ephemeral"}, None]
+    assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
+    assert (body["max_tokens"], body["output_config"]["effort"]) == (50_000, "high")
+    assert (answer.input_tokens, answer.cache_read_tokens, answer.cache_write_tokens) == (5, 7, 90)
+
+
+def test_a_refusal_and_a_cut_answer_tell_what_they_cost(server: LoopbackServer[Scripted]) -> None:
+    with pytest.raises(AnswerRefused) as refused:
+        question(server, message("no JSON"), message("", "refusal"))
+    with pytest.raises(AnswerTooLong) as long:
+        question(server, message("{", "model_context_window_exceeded"))
+    assert (refused.value.usage, long.value.usage) == (
+        Usage(model="claude-x", input_tokens=200, output_tokens=40),
+        Usage(model="claude-x", input_tokens=100, output_tokens=20),
+    )
+    assert long.value.stop_reason == "model_context_window_exceeded"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +207,7 @@ def test_an_answer_without_the_form_is_asked_for_once_more(server: LoopbackServe
         (message('{"institutions": [', "max_tokens"), AnswerTooLong, "max_tokens"),
         (refusal(413, kind="request_too_large"), AnswerTooLong, "too long"),
         (refusal(400, kind="invalid_request_error"), ServiceRefused, "400"),
+        (refusal(400, says="prompt is too long: 210000 tokens > 200000 maximum"), AnswerTooLong, "too long"),
         (refusal(401, kind="authentication_error"), ServiceRefused, "ANTHROPIC_API_KEY"),
         (refusal(402, kind="billing_error"), ServiceRefused, "credit"),
         (refusal(404, kind="not_found_error"), ServiceRefused, "ANTHROPIC_MODEL"),

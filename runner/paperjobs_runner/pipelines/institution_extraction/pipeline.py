@@ -63,6 +63,8 @@ def _findings(context: RunContext, paper: PaperMetadata, text: PaperText) -> tup
         prompt_version=prompt.PROMPT_VERSION,
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
+        cache_read_tokens=answer.cache_read_tokens,
+        cache_write_tokens=answer.cache_write_tokens,
         dropped=findings.dropped_institutions,
     )
     return findings, provenance
