@@ -37,7 +37,9 @@ class FaultKind(StrEnum):
     TRUNCATE = "truncate"
     """The true answer's head with its full length, then half of its body and a closed connection."""
     RESET = "reset"
-    """The connection is reset before any answer."""
+    """The connection is reset before any answer; nothing has happened."""
+    LOST = "lost"
+    """What was asked for happens, then the connection is reset without an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
