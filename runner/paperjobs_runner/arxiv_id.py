@@ -17,6 +17,7 @@ MAX_LINK_LENGTH: Final = 400
 """Characters; the longest real link (alphaxiv with a chat id) has fewer than 150."""
 
 _ARXIV_PATHS: Final = r"(?:abs|pdf|html|src|e-print|format|ps|tb)/(?P<id>.+)"
+_DOI: Final = re.compile(r"10\.48550/(?P<id>arxiv\..+)", re.I)
 _ARXIV_HOSTS: Final = (
     "arxiv.org",
     "www.arxiv.org",
@@ -36,14 +37,16 @@ _ARXIV_HOSTS: Final = (
 )
 _PATHS: Final = {
     **{host: re.compile(_ARXIV_PATHS) for host in _ARXIV_HOSTS},
-    **{host: re.compile(r"10\.48550/(?P<id>arxiv\..+)", re.I) for host in ("doi.org", "www.doi.org", "dx.doi.org")},
+    **dict.fromkeys(("doi.org", "www.doi.org", "dx.doi.org"), _DOI),
     **{
-        host: re.compile(r"(?:abs|pdf|overview|replicate|audio)/(?P<id>.+)")
+        host: re.compile(r"(?:abs|pdf|html|overview|replicate|audio)/(?P<id>.+)")
         for host in ("alphaxiv.org", "www.alphaxiv.org")
     },
-    "huggingface.co": re.compile(r"papers/(?P<id>.+)"),
-    "ar5iv.org": re.compile(r"(?:abs|html)/(?P<id>.+)"),
-    "ar5iv.labs.arxiv.org": re.compile(r"(?:abs|html)/(?P<id>.+)"),
+    **{host: re.compile(r"papers/(?P<id>.+)") for host in ("huggingface.co", "hf.co")},
+    **{
+        host: re.compile(r"(?:abs|pdf|html|papers)/(?P<id>.+)")
+        for host in ("ar5iv.org", "www.ar5iv.org", "ar5iv.labs.arxiv.org")
+    },
 }
 
 _ARCHIVES: Final = (
@@ -54,7 +57,7 @@ _ARCHIVES: Final = (
 """The archives that existed before April 2007; later papers have no archive in their identifier."""
 _NEW: Final = re.compile(r"(?P<yymm>\d{4})\.(?P<number>\d{4,5})(?:v(?P<version>[1-9]\d{0,2}))?", re.ASCII | re.I)
 _OLD: Final = re.compile(
-    rf"(?P<archive>{_ARCHIVES})(?:\.[A-Z]{{2}})?/(?P<yymm>\d{{4}})(?P<number>\d{{3}})"
+    rf"(?P<archive>{_ARCHIVES})(?:\.[A-Za-z-]{{2,12}})?/(?P<yymm>\d{{4}})(?P<number>\d{{3}})"
     r"(?:[vV](?P<version>[1-9]\d{0,2}))?",
     re.ASCII,
 )
@@ -100,6 +103,7 @@ def parse_arxiv_link(text: str) -> ArxivId:
         return parse_arxiv_id(link)
     except ArxivIdError:
         pass
+    link = re.sub(r"^(?:doi:\s*)?(?=10\.48550/)", "doi.org/", link, flags=re.I)
     if "://" not in link:
         link = f"https://{link}"
     try:

@@ -58,7 +58,7 @@ class RunLog:
         root.setLevel(logging.WARNING)
         logging.getLogger("paperjobs_runner").setLevel(logging.INFO)
         # These print whole presigned URLs, prompts or request ids below WARNING.
-        for chatty in ("urllib3", "adobe", "anthropic", "asana", "httpx2", "httpcore2", "botocore", "boto3", "alembic"):
+        for chatty in ("urllib3", "adobe", "anthropic", "httpx2", "httpcore2", "botocore", "boto3", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
 
     def know(self, fields: Mapping[str, Any]) -> None:

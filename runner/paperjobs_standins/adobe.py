@@ -41,9 +41,12 @@ class AdobeStandin:
 
     name = "adobe"
 
-    def __init__(self, *, polls: int = 1, retry_after: int = 1) -> None:
-        """A job says "in progress" `polls` times and asks each time to wait `retry_after` seconds."""
-        self._polls, self._retry_after = polls, retry_after
+    def __init__(
+        self, *, polls: int = 1, retry_after: int | str | None = 1, token_seconds: int = TOKEN_SECONDS
+    ) -> None:
+        """A job says "in progress" `polls` times and asks each time to wait `retry_after` (seconds, an HTTP date, or
+        without saying how long). Tokens are said to last `token_seconds`."""
+        self._polls, self._retry_after, self._token_seconds = polls, retry_after, token_seconds
         self._lock = threading.Lock()
         self._tokens: set[str] = set()
         self._assets: dict[str, _Asset] = {}
@@ -101,7 +104,7 @@ class AdobeStandin:
         token = secrets.token_urlsafe(24)
         with self._lock:
             self._tokens.add(token)
-        return Answer.json({"access_token": token, "token_type": "bearer", "expires_in": TOKEN_SECONDS})
+        return Answer.json({"access_token": token, "token_type": "bearer", "expires_in": self._token_seconds})
 
     def _unauthorised(self, request: Request) -> Answer | None:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -163,7 +166,8 @@ class AdobeStandin:
                 return _refusal(404, "NOT_FOUND", "there is no such job")
             job.polls += 1
             if job.polls <= self._polls:
-                return Answer.json({"status": "in progress"}, headers={"retry-after": str(self._retry_after)})
+                headers = {} if self._retry_after is None else {"retry-after": str(self._retry_after)}
+                return Answer.json({"status": "in progress"}, headers=headers)
         if job.answer is None:
             job.answer = self._work(request, job)
         return Answer.json(job.answer)

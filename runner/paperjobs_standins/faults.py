@@ -36,10 +36,14 @@ class FaultKind(StrEnum):
     """The true answer, `seconds` late."""
     TRUNCATE = "truncate"
     """The true answer's head with its full length, then half of its body and a closed connection."""
+    CHUNKED = "chunked"
+    """The true answer in chunks, its length not told."""
+    ENDLESS = "endless"
+    """The true answer in chunks, and after it filler until the client goes away."""
+    REDIRECT = "redirect"
+    """302 to `location`."""
     RESET = "reset"
-    """The connection is reset before any answer; nothing has happened."""
-    LOST = "lost"
-    """What was asked for happens, then the connection is reset without an answer."""
+    """The connection is reset before any answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,7 @@ class Fault:
     retry_after: int | str | None = None
     """Seconds or an HTTP date, sent as it is."""
     seconds: float = 60.0
+    location: str = ""
     body: str | None = None
     """Sent instead of the service's own error body or of the garbage."""
 

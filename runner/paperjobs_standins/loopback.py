@@ -158,6 +158,8 @@ class LoopbackServer(Generic[S]):
             return Answer(body=(fault.body or GARBAGE).encode(), content_type="text/html; charset=utf-8")
         if fault.kind is FaultKind.REPLY:
             return Answer(body=(fault.body or "").encode())
+        if fault.kind is FaultKind.REDIRECT:
+            return Answer(status=302, headers={"Location": fault.location})
         if fault.kind is FaultKind.EMPTY:
             return self.service.empty()
         return None

@@ -13,6 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 from paperjobs_standins.exchange import Answer, Request
 from paperjobs_standins.faults import Fault, FaultKind
 
+CHUNK = 65_536
+ENDLESS_CHUNKS = 8_000
+"""Half a gigabyte: more than any client of ours takes."""
+
 
 class Owner(Protocol):
     """The stand-in behind the connections."""
@@ -102,10 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
                 return
         answer = owner.answer(number, request, fault)
-        if fault is not None and fault.kind is FaultKind.LOST:
-            self._reset()
-            return
-        self._write(answer, truncate=fault is not None and fault.kind is FaultKind.TRUNCATE)
+        self._write(answer, fault.kind if fault else None)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = exchange
 
@@ -132,23 +133,38 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         return b"".join(chunks)
 
-    def _write(self, answer: Answer, *, truncate: bool = False) -> None:
+    def _write(self, answer: Answer, fault: FaultKind | None = None) -> None:
+        chunked = fault in (FaultKind.CHUNKED, FaultKind.ENDLESS)
         self.send_response(answer.status)
         names = {name.lower() for name in answer.headers}
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if "content-type" not in names and answer.body:
             self.send_header("Content-Type", answer.content_type)
-        if "content-length" not in names and answer.status not in (204, 304):
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif "content-length" not in names and answer.status not in (204, 304):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command == "HEAD":
             return
-        if truncate:
+        if chunked:
+            self._write_chunks(answer.body, ENDLESS_CHUNKS if fault is FaultKind.ENDLESS else 0)
+        elif fault is FaultKind.TRUNCATE:
             self.wfile.write(answer.body[: len(answer.body) // 2])
             self.close_connection = True
         else:
             self.wfile.write(answer.body)
+
+    def _write_chunks(self, body: bytes, filler: int) -> None:
+        for start in range(0, len(body), CHUNK):
+            self._write_chunk(body[start : start + CHUNK])
+        for _ in range(filler):
+            self._write_chunk(b" " * CHUNK)
+        self._write_chunk(b"")
+
+    def _write_chunk(self, chunk: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
 
     def _reset(self) -> None:
         # Lingering for zero seconds makes close() send RST instead of FIN.

@@ -19,7 +19,10 @@ from paperjobs_runner.pipelines.record import Record
 from paperjobs_runner.services.ahead import import_ahead
 from paperjobs_runner.services.arxiv import Arxiv
 from paperjobs_runner.services.arxiv_feed import PaperMetadata
-from paperjobs_runner.services.paper_text import PaperText, paper_text
+from paperjobs_runner.services.feed_cache import FeedCache
+from paperjobs_runner.services.once import Once
+from paperjobs_runner.services.paper_text import PaperText, extract_text, kept_text
+from paperjobs_runner.services.redis_link import opened
 from paperjobs_runner.services.storage import Storage, open_storage, storage_key
 from paperjobs_runner.store.findings import PaperFacts, Provenance
 
@@ -33,15 +36,17 @@ def open_paper(context: RunContext) -> Iterator[Paper]:
     context.step(2, "reading the job")
     payload = parse_payload(context.payload)
     context.log.know({"paper": payload.paper_id, "arxivId": str(payload.arxiv_id)})
-    with Arxiv(context.settings.arxiv, context.deadline, context.budgets) as arxiv:
+    settings, deadline, wanted = context.settings, context.deadline, payload.arxiv_id
+    with opened(settings.redis) as redis, Arxiv(settings.arxiv, deadline, context.budgets, FeedCache(redis)) as arxiv:
         context.step(5, "asking arXiv about the paper")
-        metadata = arxiv.metadata(payload.arxiv_id)
+        feeds, once = FeedCache(redis), Once(redis, deadline)
+        metadata = once.do(f"arxiv/{wanted}", lambda: feeds.get(wanted), lambda: arxiv.metadata(wanted))
         import_ahead("anthropic")
         context.tell(f"{metadata.id}: {metadata.title[:120]} ({len(metadata.authors)} authors)")
         context.step(15, "opening the database")
         record = Record(context)
-        storage = open_storage(context.settings.storage, context.deadline)
-        yield Paper(context, payload=payload, metadata=metadata, arxiv=arxiv, record=record, storage=storage)
+        storage = open_storage(settings.storage, deadline)
+        yield Paper(context, payload=payload, metadata=metadata, arxiv=arxiv, record=record, storage=storage, once=once)
 
 
 class Paper:
@@ -56,6 +61,7 @@ class Paper:
         arxiv: Arxiv,
         record: Record,
         storage: Storage,
+        once: Once,
     ) -> None:
         self.payload = payload
         self.metadata = metadata
@@ -63,20 +69,16 @@ class Paper:
         self._arxiv = arxiv
         self._record = record
         self._storage = storage
+        self._once = once
 
     def text(self) -> PaperText:
-        """The paper's text, page by page; fetched and extracted only if no run did so before."""
-        context = self._context
+        """The paper's text, page by page; fetched and extracted only if no run did so before, or does so now."""
+        context, paper = self._context, self.metadata.id
         context.step(20, "fetching the PDF")
-        pdf = self._pdf()
-        context.step(35, "extracting the text")
-        text = paper_text(
-            self.metadata.id,
-            pdf,
-            storage=self._storage,
-            adobe=context.settings.adobe,
-            deadline=context.deadline,
-            budgets=context.budgets,
+        text = self._once.do(
+            storage_key(paper, "text"),
+            lambda: kept_text(paper, context.folder, storage=self._storage, adobe=context.settings.adobe),
+            self._extracted,
         )
         context.tell(f"{len(text.pages)} pages of text by {text.extractor}")
         return text
@@ -113,6 +115,18 @@ class Paper:
         if newer is not None:
             summary["keptVersion"] = newer
         return summary
+
+    def _extracted(self) -> PaperText:
+        context, pdf = self._context, self._pdf()
+        context.step(35, "extracting the text")
+        return extract_text(
+            self.metadata.id,
+            pdf,
+            storage=self._storage,
+            adobe=context.settings.adobe,
+            deadline=context.deadline,
+            budgets=context.budgets,
+        )
 
     def _pdf(self) -> Path:
         context, metadata = self._context, self.metadata

@@ -28,6 +28,7 @@ from paperjobs_runner.errors import (
 )
 from paperjobs_runner.services.allowance import NO_BUDGETS, Allowances, Pace
 from paperjobs_runner.services.arxiv_feed import PaperMetadata, read_feed
+from paperjobs_runner.services.feed_cache import FeedCache
 from paperjobs_runner.services.patience import retry_after_ms, with_patience
 from paperjobs_runner.settings import ArxivSettings
 
@@ -54,8 +55,16 @@ _log = logging.getLogger(__name__)
 class Arxiv:
     """One run's conversation with arXiv, over one connection."""
 
-    def __init__(self, settings: ArxivSettings, deadline: Deadline, budgets: Allowances = NO_BUDGETS) -> None:
+    def __init__(
+        self,
+        settings: ArxivSettings,
+        deadline: Deadline,
+        budgets: Allowances = NO_BUDGETS,
+        feeds: FeedCache | None = None,
+    ) -> None:
+        """What arXiv says about papers is put into `feeds`; whether it is there already is the caller's business."""
         self._settings = settings
+        self._feeds = feeds or FeedCache()
         self._deadline = deadline
         self._allowance = budgets.of("arxiv", Pace(settings.interval_s, deadline))
         self._client = httpx2.Client(
@@ -76,7 +85,7 @@ class Arxiv:
         for attempt in range(EMPTY_FEED_TRIES):
             if attempt:
                 self._deadline.sleep(EMPTY_FEED_PAUSE_S)
-            paper = self._patiently(lambda: read_feed(self._get(url), wanted))
+            paper = self._patiently(lambda: self._ask(url, wanted))
             if paper is not None:
                 return paper
         raise PaperUnknown(f"arXiv has no paper {wanted}; look at {wanted.abs_url} and correct the job's arxivUrl")
@@ -94,6 +103,13 @@ class Arxiv:
         if b"<html" in head.lower() or b"<!doctype" in head.lower():
             raise PaperUnavailable(f"arXiv shows a page instead of a PDF for {paper.id}; look at {paper.id.abs_url}")
         raise PaperUnreadable(f"what arXiv sends for {paper.id} is not a PDF")
+
+    def _ask(self, url: str, wanted: ArxivId) -> PaperMetadata | None:
+        feed = self._get(url)
+        paper = read_feed(feed, wanted)
+        if paper is not None and not paper.withdrawn:
+            self._feeds.keep(wanted, feed)
+        return paper
 
     def _patiently(self, call: Callable[[], _T]) -> _T:
         return with_patience(call, deadline=self._deadline, allowance=self._allowance)

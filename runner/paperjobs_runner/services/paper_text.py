@@ -1,6 +1,7 @@
 """A paper's text: by Adobe when there are credentials, by pypdf otherwise and for files that Adobe will not take.
 
-The text is kept beside the PDF, so that a second attempt spends no second Adobe transaction.
+The text is kept beside the PDF, so that no other run reads the PDF again or spends a second Adobe transaction. A file
+that Adobe will never take is kept as what pypdf made of it, under the same key: Adobe is not asked again.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from paperjobs_runner.errors import PaperUnreadable
 from paperjobs_runner.services.adobe_errors import AdobeCannotRead
 from paperjobs_runner.services.allowance import NO_BUDGETS, Allowances
 from paperjobs_runner.services.pdftext import pdf_pages
+from paperjobs_runner.services.pdftext_child import MAX_CHARACTERS, MAX_PAGE_CHARACTERS, MAX_PAGES
 from paperjobs_runner.services.storage import Storage, storage_key
 from paperjobs_runner.settings import AdobeSettings
 from paperjobs_runner.textclean import clean_page
 
-FORM: Final = 1
+FORM: Final = 2
 """Version of the kept text; part of its key, so that a better clean-up does not meet older texts."""
 MIN_LETTERS: Final = 100
 """Letters a paper has at least; fewer mean scanned pages without text."""
@@ -38,7 +40,13 @@ class PaperText:
     """adobe or pypdf."""
 
 
-def paper_text(
+def kept_text(paper: ArxivId, folder: Path, *, storage: Storage, adobe: AdobeSettings | None) -> PaperText | None:
+    """The text as an earlier run extracted it; None when there is none. `folder` is for the file."""
+    kept = folder / "text.json"
+    return _read(kept) if storage.get(_key(paper, _preferred(adobe)), kept) else None
+
+
+def extract_text(
     paper: ArxivId,
     pdf: Path,
     *,
@@ -47,41 +55,50 @@ def paper_text(
     deadline: Deadline,
     budgets: Allowances = NO_BUDGETS,
 ) -> PaperText:
-    """The text of the paper whose PDF is `pdf`; raises PaperUnreadable when it has none."""
-    preferred = "adobe" if adobe is not None else "pypdf"
-    kept = pdf.with_name("text.json")
-    if storage.get(_key(paper, preferred), kept) and (pages := _read(kept)):
-        return PaperText(pages=pages, extractor=preferred)
-    text = _extract(pdf, adobe, deadline, budgets)
-    if sum(char.isalpha() for page in text.pages for char in page) < MIN_LETTERS:
-        raise PaperUnreadable(f"the PDF of {paper} holds no text (scanned pages?)")
-    kept.write_text(json.dumps(text.pages), encoding="ascii")
-    storage.put(_key(paper, text.extractor), kept, "application/json")
-    return text
-
-
-def _extract(pdf: Path, adobe: AdobeSettings | None, deadline: Deadline, budgets: Allowances) -> PaperText:
+    """The text of the paper whose PDF is `pdf`, now kept; raises PaperUnreadable when it has none."""
+    kept_as, text = _preferred(adobe), None
     if adobe is not None:
         from paperjobs_runner.services.adobe import adobe_pages
 
         try:
-            return _cleaned(adobe_pages(pdf, adobe, deadline, budgets), "adobe")
+            text = _cleaned(adobe_pages(pdf, adobe, deadline, budgets), "adobe")
         except AdobeCannotRead as error:
             _log.warning("%s; reading it with pypdf", error)
-    return _cleaned(pdf_pages(pdf, deadline), "pypdf")
+            kept_as = "adobe" if error.for_good else "pypdf"
+    if text is None:
+        text = _cleaned(pdf_pages(pdf, deadline), "pypdf")
+    if sum(char.isalpha() for page in text.pages for char in page) < MIN_LETTERS:
+        raise PaperUnreadable(f"the PDF of {paper} holds no text (scanned pages?)")
+    file = pdf.with_name("text.json")
+    file.write_text(json.dumps({"extractor": text.extractor, "pages": text.pages}), encoding="ascii")
+    storage.put(_key(paper, kept_as), file, "application/json")
+    return text
 
 
 def _cleaned(pages: list[str], extractor: str) -> PaperText:
-    return PaperText(pages=tuple(clean_page(page) for page in pages), extractor=extractor)
+    """Within the limits again: a cleaned page can be longer, since NFKC makes up to 18 characters of one."""
+    room, cleaned = MAX_CHARACTERS, list[str]()
+    for page in pages[:MAX_PAGES]:
+        most = min(MAX_PAGE_CHARACTERS, room)
+        cleaned.append(clean_page(page[:most])[:most])
+        room -= len(cleaned[-1])
+    return PaperText(pages=tuple(cleaned), extractor=extractor)
 
 
-def _read(kept: Path) -> tuple[str, ...]:
-    """The kept pages; empty when the file is not what we wrote."""
+def _read(kept: Path) -> PaperText | None:
+    """The kept text; None when the file is not what we wrote."""
     try:
-        pages = json.loads(kept.read_bytes())
+        value = json.loads(kept.read_bytes())
     except ValueError:
-        return ()
-    return tuple(pages) if isinstance(pages, list) and all(isinstance(page, str) for page in pages) else ()
+        return None
+    pages = value.get("pages") if isinstance(value, dict) else None
+    if not isinstance(pages, list) or not pages or not all(isinstance(page, str) for page in pages):
+        return None
+    return PaperText(pages=tuple(pages), extractor="adobe" if value.get("extractor") == "adobe" else "pypdf")
+
+
+def _preferred(adobe: AdobeSettings | None) -> str:
+    return "adobe" if adobe is not None else "pypdf"
 
 
 def _key(paper: ArxivId, extractor: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from paperjobs_runner.settings import RedisSettings, is_pem
@@ -11,6 +13,19 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 3.0
 """Seconds for connecting and for each answer: Redis is near, and a run must not hang on it."""
+
+
+@contextmanager
+def opened(settings: RedisSettings | None) -> Iterator[Redis | None]:
+    """A client that is closed at the end; None when there is no Redis."""
+    if settings is None:
+        yield None
+        return
+    client = connect(settings)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def connect(settings: RedisSettings) -> Redis:

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -73,9 +74,11 @@ class FolderStorage:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with source.open("rb") as content, tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            with source.open("rb") as content, tempfile.NamedTemporaryFile(dir=path.parent) as file:
                 shutil.copyfileobj(content, file)
-            os.replace(file.name, path)
+                file.flush()
+                with suppress(FileExistsError):  # a link, unlike a rename, leaves what is there
+                    os.link(file.name, path)
         except OSError as error:
             raise ServiceRefused(f"PAPERJOBS_STORAGE_DIR cannot be written ({error.strerror})") from None
 
@@ -104,7 +107,10 @@ class S3Storage:
         self._client = boto3.client("s3", region_name=region, config=config)
 
     def put(self, key: str, source: Path, content_type: str) -> None:
-        """Keep a copy of `source`; what is there already stays (If-None-Match)."""
+        """Keep a copy of `source`; what is there already stays (If-None-Match).
+
+        When two write at once S3 may tell one of them ConditionalRequestConflict: tried again, as every failure.
+        """
 
         def put() -> None:
             with source.open("rb") as body:

@@ -15,7 +15,7 @@ from paperjobs_runner.errors import PaperUnreadable, RateLimited, ServiceFailed,
 from paperjobs_runner.services import adobe as service
 from paperjobs_runner.services.adobe import adobe_pages
 from paperjobs_runner.services.adobe_errors import AdobeCannotRead
-from paperjobs_runner.services.paper_text import paper_text
+from paperjobs_runner.services.paper_text import extract_text, kept_text
 from paperjobs_runner.services.storage import FolderStorage
 from paperjobs_runner.settings import AdobeSettings
 from paperjobs_standins.adobe import AdobeStandin
@@ -128,7 +128,7 @@ def test_a_file_that_adobe_never_takes_is_read_with_pypdf(
 ) -> None:
     error = '{"error": {"code": "DISQUALIFIED_PAGE_LIMIT", "message": "too many pages"}}'
     server.fault("status", status=400, path="/operation/extractpdf", body=error)
-    text = paper_text(
+    text = extract_text(
         ArxivId(base="1706.03762", version=7),
         pdf,
         storage=FolderStorage(tmp_path / "kept"),
@@ -143,10 +143,29 @@ def test_a_second_attempt_spends_no_second_transaction(
     settings: AdobeSettings, pdf: Path, server: LoopbackServer[AdobeStandin], tmp_path: Path
 ) -> None:
     storage, paper = FolderStorage(tmp_path / "kept"), ArxivId(base="1706.03762", version=7)
-    first = paper_text(paper, pdf, storage=storage, adobe=settings, deadline=deadline())
+    first = extract_text(paper, pdf, storage=storage, adobe=settings, deadline=deadline())
     asked = len(server.requests)
-    assert paper_text(paper, pdf, storage=storage, adobe=settings, deadline=deadline()) == first
+    assert kept_text(paper, tmp_path, storage=storage, adobe=settings) == first
     assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        ("DISQUALIFIED_PAGE_LIMIT", True),
+        ("QUOTA_EXCEEDED", False),  # next month Adobe takes it
+    ],
+)
+def test_adobe_is_not_asked_again_for_a_file_that_it_never_takes(
+    code: str, kept: bool, settings: AdobeSettings, pdf: Path, server: LoopbackServer[AdobeStandin], tmp_path: Path
+) -> None:
+    error = f'{{"error": {{"code": "{code}", "message": "no"}}}}'
+    server.fault("status", status=429 if code == "QUOTA_EXCEEDED" else 400, path="/operation/", body=error)
+    storage, paper = FolderStorage(tmp_path / "kept"), ArxivId(base="1706.03762", version=7)
+    assert extract_text(paper, pdf, storage=storage, adobe=settings, deadline=deadline()).extractor == "pypdf"
+    found = kept_text(paper, tmp_path, storage=storage, adobe=settings)
+    assert (found is not None) is kept
+    assert found is None or found.extractor == "pypdf"
 
 
 def test_a_paper_without_text_is_unreadable(tmp_path: Path) -> None:
@@ -156,7 +175,7 @@ def test_a_paper_without_text_is_unreadable(tmp_path: Path) -> None:
     writer.add_blank_page(width=600, height=800)
     writer.write(tmp_path / "blank.pdf")
     with pytest.raises(PaperUnreadable, match=r"the PDF of 1706\.03762v7 holds no text"):
-        paper_text(
+        extract_text(
             ArxivId(base="1706.03762", version=7),
             tmp_path / "blank.pdf",
             storage=FolderStorage(tmp_path / "kept"),

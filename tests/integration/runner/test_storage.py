@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,61 @@ def test_the_first_writer_wins(storage: Storage, tmp_path: Path) -> None:
         storage.put(KEY, source, "application/pdf")
     storage.get(KEY, target)
     assert target.read_bytes() == b"first"
+
+
+def test_of_several_that_write_at_once_one_wins_whole(storage: Storage, tmp_path: Path) -> None:
+    sources = [tmp_path / f"source-{number}" for number in range(8)]
+    for number, source in enumerate(sources):
+        source.write_bytes(bytes([number]) * 100_000)
+    with ThreadPoolExecutor(8) as writers:
+        for written in [writers.submit(storage.put, KEY, source, "application/pdf") for source in sources]:
+            written.result()
+    storage.get(KEY, tmp_path / "first")
+    assert (tmp_path / "first").read_bytes() in [source.read_bytes() for source in sources]
+    storage.put(KEY, sources[0], "application/pdf")
+    storage.put(KEY, sources[1], "application/pdf")
+    storage.get(KEY, tmp_path / "then")
+    assert (tmp_path / "then").read_bytes() == (tmp_path / "first").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "kept").rglob("*") if path.is_file()) in ([], ["paper.pdf"])
+
+
+def test_a_race_that_s3_breaks_off_with_409_is_tried_again(s3: Standins, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    slept: list[float] = []
+    s3.s3.fault("status", status=409, method="PUT")
+    s3_storage(s3, sleep=slept.append).put(KEY, tmp_path / "source", "application/pdf")
+    assert slept == [1.0]
+    assert [request.status for request in s3.s3.requests] == [409, 200]
+    assert s3_storage(s3).get(KEY, tmp_path / "target")
+
+
+def test_what_is_there_is_left_by_one_conditional_put(s3: Standins, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    for _ in range(2):
+        s3_storage(s3).put(KEY, tmp_path / "source", "application/pdf")
+    assert [(request.method, request.status) for request in s3.s3.requests] == [("PUT", 200), ("PUT", 412)]
+
+
+def test_a_file_that_breaks_off_is_read_again(s3: Standins, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(range(256)) * 1000)
+    slept: list[float] = []
+    storage = s3_storage(s3, sleep=slept.append)
+    storage.put(KEY, tmp_path / "source", "application/pdf")
+    s3.s3.fault("truncate", method="GET")
+    assert storage.get(KEY, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+    assert slept == [1.0]
+
+
+def test_a_bucket_without_credentials_says_what_is_missing(
+    s3: Standins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it remembers the credentials of other tests
+    with pytest.raises(ServiceRefused, match="no AWS credentials"):
+        s3_storage(s3).get(KEY, tmp_path / "target")
 
 
 def test_s3_that_stumbles_is_asked_again(s3: Standins, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def sdk_error() -> Any:
         (api_error(500, "ERROR"), ServiceFailed),
         (api_error(0, "TIMEOUT"), ServiceFailed),
         (sdk_error(), ServiceFailed),  # the network, or /token answered anything but 200
-        (AttributeError("'str' object has no attribute 'get'"), ServiceFailed),  # a gateway's 429
+        (AttributeError("'NoneType' object has no attribute 'text'"), ServiceFailed),  # an upload's XML without an id
         (json.JSONDecodeError("x", SIGNED, 0), ServiceFailed),  # a body in HTML
         (TypeError("float() argument must be"), ServiceFailed),  # no Retry-After
     ],
