@@ -1,7 +1,8 @@
 """A paper's text: by Adobe when there are credentials, by pypdf otherwise and for files that Adobe will not take.
 
 The text is kept beside the PDF, so that no other run reads the PDF again or spends a second Adobe transaction. A file
-that Adobe will never take is kept as what pypdf made of it, under the same key: Adobe is not asked again.
+that Adobe will never take is kept as what pypdf made of it, under the same key: Adobe is not asked again. A paper that
+has no text is kept as such.
 """
 
 from __future__ import annotations
@@ -41,9 +42,14 @@ class PaperText:
 
 
 def kept_text(paper: ArxivId, folder: Path, *, storage: Storage, adobe: AdobeSettings | None) -> PaperText | None:
-    """The text as an earlier run extracted it; None when there is none. `folder` is for the file."""
+    """The text as an earlier run extracted it; None when none did. `folder` is for the file.
+
+    Raises PaperUnreadable when that run found no text.
+    """
     kept = folder / "text.json"
-    return _read(kept) if storage.get(_key(paper, _preferred(adobe)), kept) else None
+    if not storage.get(_key(paper, _preferred(adobe)), kept) or (text := _read(kept)) is None:
+        return None
+    return _with_letters(paper, text)
 
 
 def extract_text(
@@ -66,12 +72,25 @@ def extract_text(
             _log.warning("%s; reading it with pypdf", error)
             kept_as = "adobe" if error.for_good else "pypdf"
     if text is None:
-        text = _cleaned(pdf_pages(pdf, deadline), "pypdf")
-    if sum(char.isalpha() for page in text.pages for char in page) < MIN_LETTERS:
-        raise PaperUnreadable(f"the PDF of {paper} holds no text (scanned pages?)")
+        try:
+            text = _cleaned(pdf_pages(pdf, deadline), "pypdf")
+        except PaperUnreadable:
+            if kept_as == "adobe":  # neither can read it: Adobe need not be told again
+                _keep(_key(paper, kept_as), PaperText(pages=(), extractor="pypdf"), pdf, storage)
+            raise
+    _keep(_key(paper, kept_as), text, pdf, storage)
+    return _with_letters(paper, text)
+
+
+def _keep(key: str, text: PaperText, pdf: Path, storage: Storage) -> None:
     file = pdf.with_name("text.json")
     file.write_text(json.dumps({"extractor": text.extractor, "pages": text.pages}), encoding="ascii")
-    storage.put(_key(paper, kept_as), file, "application/json")
+    storage.put(key, file, "application/json")
+
+
+def _with_letters(paper: ArxivId, text: PaperText) -> PaperText:
+    if sum(char.isalpha() for page in text.pages for char in page) < MIN_LETTERS:
+        raise PaperUnreadable(f"the PDF of {paper} holds no text (scanned pages?)")
     return text
 
 
@@ -92,7 +111,7 @@ def _read(kept: Path) -> PaperText | None:
     except ValueError:
         return None
     pages = value.get("pages") if isinstance(value, dict) else None
-    if not isinstance(pages, list) or not pages or not all(isinstance(page, str) for page in pages):
+    if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
         return None
     return PaperText(pages=tuple(pages), extractor="adobe" if value.get("extractor") == "adobe" else "pypdf")
 

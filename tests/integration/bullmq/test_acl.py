@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.resources import files
@@ -20,6 +21,7 @@ from paperjobs.bullmq.producer import PaperTask, Producer
 from paperjobs.bullmq.scripts import OWN_SCRIPTS, own_script
 from paperjobs.model import Budget, Outcome, OutcomeKind, QueueSettings, RateLimit
 from paperjobs.settings import RedisSettings
+from paperjobs_runner.arxiv_id import ArxivId
 from paperjobs_runner.contract import Assignment
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import RateLimited, Superseded
@@ -27,7 +29,10 @@ from paperjobs_runner.redaction import Redactor
 from paperjobs_runner.services.allowance import UNLIMITED
 from paperjobs_runner.services.budgets import Budgets as RunnersBudgets
 from paperjobs_runner.services.bullmq_job import read_job
+from paperjobs_runner.services.feed_cache import FeedCache
+from paperjobs_runner.services.once import Once
 from paperjobs_runner.services.progress import Progress
+from paperjobs_runner.services.redis_link import opened
 from paperjobs_runner.settings import RedisSettings as RunnersRedisSettings
 from support.claims import take
 from support.scripted import LOCK_MS, completes, fails, rate_limited, script
@@ -173,7 +178,8 @@ async def work_by_hand(redis: RedisSettings, admin: Redis) -> None:
 
 
 def run(port: int) -> None:
-    """What the runner asks of Redis: the job's data, progress, a log line, and a call's place in a budget."""
+    """What the runner asks of Redis: the job's data, progress, a log line, a call's place in a budget, a lease, and
+    arXiv's kept answers."""
     settings = RunnersRedisSettings(
         host="127.0.0.1", port=port, username="paperjobs", password=PASSWORD, tls=False, db=0
     )
@@ -203,7 +209,19 @@ def run(port: int) -> None:
         allowance.draw()
     assert allowance.hold(RateLimited("arXiv asks to wait", retry_after_ms=100))
     budgets.close()
+    with opened(settings) as client:
+        assert client is not None
+        once, feeds = Once(client, Deadline.after(60), ttl_s=0.3), FeedCache(client)
+        once.do("text", lambda: None, renewed)
+        feeds.keep(ArxivId(base="1706.03762"), b"x")
+        feeds.get(ArxivId(base="1706.03762"))
     asyncio.run(look(port, budget))
+
+
+def renewed() -> bool:
+    """Work that is long enough for its lease to be renewed."""
+    time.sleep(0.2)
+    return True
 
 
 async def look(port: int, budget: Budget) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from paperjobs_runner.errors import PaperUnreadable, RateLimited, ServiceFailed,
 from paperjobs_runner.services import adobe as service
 from paperjobs_runner.services.adobe import adobe_pages
 from paperjobs_runner.services.adobe_errors import AdobeCannotRead
-from paperjobs_runner.services.paper_text import extract_text, kept_text
+from paperjobs_runner.services.paper_text import FORM, extract_text, kept_text
 from paperjobs_runner.services.storage import FolderStorage
 from paperjobs_runner.settings import AdobeSettings
 from paperjobs_standins.adobe import AdobeStandin
@@ -166,6 +167,45 @@ def test_adobe_is_not_asked_again_for_a_file_that_it_never_takes(
     found = kept_text(paper, tmp_path, storage=storage, adobe=settings)
     assert (found is not None) is kept
     assert found is None or found.extractor == "pypdf"
+
+
+@pytest.mark.parametrize("content", ["blank", "broken"])
+def test_a_paper_without_text_is_sent_to_adobe_once(
+    content: str, settings: AdobeSettings, pdf: Path, server: LoopbackServer[AdobeStandin], tmp_path: Path
+) -> None:
+    from pypdf import PdfWriter
+
+    pdf.write_bytes(b"%PDF-1.7 broken")
+    if content == "blank":
+        writer = PdfWriter()
+        writer.add_blank_page(width=600, height=800)
+        writer.write(pdf)
+    storage, paper = FolderStorage(tmp_path / "kept"), ArxivId(base="1706.03762", version=7)
+    with pytest.raises(PaperUnreadable):
+        extract_text(paper, pdf, storage=storage, adobe=settings, deadline=deadline())
+    assert server.requests
+    server.clear()
+    with pytest.raises(PaperUnreadable, match="holds no text"):
+        kept_text(paper, tmp_path, storage=storage, adobe=settings)
+    assert server.requests == ()
+
+
+@pytest.mark.parametrize("kept", ["", "{", "[]", '["page"]', '{"pages": [1]}', '{"pages": null}', "\udcff"])
+def test_a_kept_text_of_another_form_is_as_if_there_were_none(
+    kept: str, settings: AdobeSettings, tmp_path: Path
+) -> None:
+    paper, source = ArxivId(base="1706.03762", version=7), tmp_path / "source"
+    source.write_bytes(kept.encode("utf-8", "surrogateescape"))
+    storage = FolderStorage(tmp_path / "kept")
+    storage.put(f"papers/1706.03762/v7/text-{FORM}.adobe.json", source, "application/json")
+    assert kept_text(paper, tmp_path, storage=storage, adobe=settings) is None
+
+
+@pytest.mark.parametrize(("region", "host"), [("us", "pdf-services-ue1.adobe.io"), ("eu", "pdf-services-ew1.adobe.io")])
+def test_a_region_is_asked_at_its_own_address(region: str, host: str, settings: AdobeSettings) -> None:
+    services = service._services(replace(settings, url=None, region=region))
+    config = services._PDFServices__executionContext.client_config
+    assert config.get_pdf_services_uri() == f"https://{host}"
 
 
 def test_a_paper_without_text_is_unreadable(tmp_path: Path) -> None:

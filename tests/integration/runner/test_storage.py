@@ -121,6 +121,21 @@ def test_a_bucket_without_credentials_says_what_is_missing(
         s3_storage(s3).get(KEY, tmp_path / "target")
 
 
+def test_a_pod_s_role_does_in_place_of_keys(s3: Standins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on EKS (IRSA): a token file and a role, which boto3 exchanges for keys."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "token").write_text("token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/paperjobs-runner")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3.s3.url)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    (tmp_path / "source").write_bytes(b"x")
+    s3_storage(s3).put(KEY, tmp_path / "source", "application/pdf")
+    assert s3_storage(s3).get(KEY, tmp_path / "target")
+    assert [request.method for request in s3.s3.requests] == ["POST", "PUT", "GET"]
+
+
 def test_s3_that_stumbles_is_asked_again(s3: Standins, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"x")
     slept: list[float] = []
