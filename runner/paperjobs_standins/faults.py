@@ -62,6 +62,7 @@ class Fault:
     """Seconds or an HTTP date, sent as it is."""
     seconds: float = 60.0
     location: str = ""
+    """Where a redirect leads."""
     body: str | None = None
     """Sent instead of the service's own error body or of the garbage."""
 

@@ -49,6 +49,31 @@ def test_a_truncated_body_is_noticed_by_the_client(standins: Standins) -> None:
         get(standins)
 
 
+def test_an_answer_in_chunks_is_whole_and_does_not_tell_its_length(standins: Standins) -> None:
+    standins.arxiv.fault("chunked")
+    chunked, plain = get(standins), get(standins)
+    assert "content-length" not in chunked.headers
+    assert chunked.text == plain.text
+
+
+def test_an_endless_answer_goes_on_until_the_client_leaves_it(standins: Standins) -> None:
+    standins.arxiv.fault("endless")
+    with httpx2.stream("GET", f"{standins.arxiv.url}/api/query?id_list=1706.03762", timeout=20) as answer:
+        received = 0
+        for chunk in answer.iter_bytes():
+            received += len(chunk)
+            if received > 5_000_000:
+                break
+    assert received > 5_000_000
+    assert get(standins).status_code == 200
+
+
+def test_a_redirect_leads_where_the_test_says(standins: Standins) -> None:
+    standins.arxiv.fault("redirect", location="http://169.254.169.254/")
+    answer = get(standins)
+    assert (answer.status_code, answer.headers["location"]) == (302, "http://169.254.169.254/")
+
+
 def test_a_reset_connection_is_noticed_by_the_client(standins: Standins) -> None:
     standins.arxiv.fault("reset")
     with pytest.raises(httpx2.ReadError):
