@@ -18,6 +18,12 @@ from paperjobs_runner.errors import SettingsInvalid
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 """Cheapest current model; reading an author block needs no more."""
 
+ABSTRACT_TOKENS: Final = 60_000
+"""Tokens of a question about a whole paper: the longest journal articles, half a thesis; 12 cents at Sonnet's
+price. Longer papers are cut."""
+ABSTRACT_TOKENS_RANGE: Final = (3_000, 900_000)
+"""Less leaves no room for a paper beside the instructions; more is above every model's context."""
+
 ARXIV_API: Final = "https://export.arxiv.org/api/query"
 ARXIV_PDF: Final = "https://export.arxiv.org/pdf"
 """arXiv asks programs to use the host `export.arxiv.org` (info.arxiv.org/help/bulk_data.html)."""
@@ -74,6 +80,8 @@ class ClaudeSettings:
     api_key: str = field(repr=False)
     model: str
     base_url: str | None
+    abstract_tokens: int = ABSTRACT_TOKENS
+    """Tokens that a question about a whole paper may have (llm-processing)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +116,10 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         arxiv=_arxiv(reader),
         adobe=_adobe(reader),
         claude=ClaudeSettings(
-            api_key=reader.read("ANTHROPIC_API_KEY", str, required="the key of the Anthropic API") or "",
+            api_key=reader.read("ANTHROPIC_API_KEY", _key, required="the key of the Anthropic API") or "",
             model=reader.text("ANTHROPIC_MODEL") or DEFAULT_MODEL,
             base_url=reader.read("ANTHROPIC_BASE_URL", _http_url),
+            abstract_tokens=reader.read("PAPERJOBS_ABSTRACT_TOKENS", _abstract_tokens) or ABSTRACT_TOKENS,
         ),
         storage=_storage(reader),
     )
@@ -249,6 +258,19 @@ def _http_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("expected a web address such as https://host/path, without query")
     return value
+
+
+def _key(value: str) -> str:
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise ValueError("expected a key in ASCII, without spaces and line breaks; copy it once more")
+    return value
+
+
+def _abstract_tokens(value: str) -> int:
+    least, most = ABSTRACT_TOKENS_RANGE
+    if not (value.isascii() and value.isdecimal()) or not least <= int(value[:9]) <= most:
+        raise ValueError(f"expected a number of tokens from {least} to {most}, got {value[:20]!r}")
+    return int(value)
 
 
 def _port(value: str) -> int:

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from paperjobs_standins.exchange import Answer, BadRequestBody, Request
+from paperjobs_standins.prompt_cache import PromptCache
+from paperjobs_standins.reading.abstract import structured_abstract, wants_abstract
 from paperjobs_standins.reading.author_block import read_author_block
 from paperjobs_standins.reading.facts import Facts, facts_of
 from paperjobs_standins.reading.form import FormError, fill
@@ -47,12 +49,13 @@ class _Refused(Exception):
 
 
 class ClaudeStandin:
-    """Answers one message at a time; stateless."""
+    """Answers one message at a time; remembers nothing but the prompts that are cached."""
 
     name = "anthropic"
 
     def __init__(self, *, api_key: str = API_KEY) -> None:
         self._api_key = api_key
+        self._cache = PromptCache(_tokens)
 
     def env(self, base_url: str) -> dict[str, str]:
         """The address, and the key that this stand-in accepts."""
@@ -76,7 +79,7 @@ class ClaudeStandin:
             if len(request.body) > REQUEST_LIMIT:
                 raise _Refused(413, "Request exceeds the maximum allowed number of bytes.")
             if request.method == "POST" and request.path == "/v1/messages":
-                return _message(request.json())
+                return self._message(request.json())
             if request.method == "POST" and request.path == "/v1/messages/count_tokens":
                 body = request.json()
                 _check(body, needs=("model", "messages"))
@@ -87,33 +90,43 @@ class ClaudeStandin:
         except (BadRequestBody, FormError) as error:
             return _error(400, str(error))
 
+    def _message(self, body: dict[str, Any]) -> Answer:
+        _check(body, needs=("model", "max_tokens", "messages"))
+        text = _answer(body)
+        limit = body["max_tokens"] * CHARACTERS_PER_TOKEN
+        bill = self._cache.bill(body, _tokens(_everything(body)))
+        usage = {
+            "input_tokens": bill.plain,
+            "output_tokens": _tokens(text[:limit]),
+            "cache_creation_input_tokens": bill.written,
+            "cache_read_input_tokens": bill.read,
+            "service_tier": "standard",
+        }
+        content = [{"type": "text", "text": text[:limit]}]
+        message = _body(body["model"], content, "end_turn" if len(text) <= limit else "max_tokens", usage)
+        return Answer.json(message, headers={"request-id": f"req_{secrets.token_hex(12)}"})
 
-def _message(body: dict[str, Any]) -> Answer:
-    _check(body, needs=("model", "max_tokens", "messages"))
-    schema = _schema(body)
-    facts = _read(body["messages"])
-    text = json.dumps(fill(schema, facts), ensure_ascii=False) if schema is not None else _prose(facts)
-    limit = body["max_tokens"] * CHARACTERS_PER_TOKEN
-    complete = len(text) <= limit
-    return Answer.json(
-        {
-            "id": f"msg_{secrets.token_hex(12)}",
-            "type": "message",
-            "role": "assistant",
-            "model": body["model"],
-            "content": [{"type": "text", "text": text[:limit]}],
-            "stop_reason": "end_turn" if complete else "max_tokens",
-            "stop_sequence": None,
-            "usage": {
-                "input_tokens": _tokens(_everything(body)),
-                "output_tokens": _tokens(text[:limit]),
-                "cache_creation_input_tokens": 0,
-                "cache_read_input_tokens": 0,
-                "service_tier": "standard",
-            },
-        },
-        headers={"request-id": f"req_{secrets.token_hex(12)}"},
-    )
+
+def reply(text: str = "", *, stop_reason: str = "end_turn", category: str | None = None) -> str:
+    """The body of a message that the stand-in would not give by itself, for the fault `reply`: a refusal
+    (stop reason `refusal`, with a category such as bio), an answer that was cut off (`max_tokens`), or any text."""
+    details = {"type": "refusal", "category": category} if stop_reason == "refusal" else None
+    content = [{"type": "text", "text": text}] if text else []
+    usage = {"input_tokens": 1_000, "output_tokens": _tokens(text)}
+    return json.dumps(_body("claude-haiku-5-5", content, stop_reason, usage) | {"stop_details": details})
+
+
+def _body(model: str, content: list[dict[str, str]], stop_reason: str, usage: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": f"msg_{secrets.token_hex(12)}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": usage,
+    }
 
 
 def _check(body: Mapping[str, Any], *, needs: tuple[str, ...]) -> None:
@@ -161,11 +174,16 @@ def _parts(schema: object) -> Iterator[Mapping[str, Any]]:
             yield from _parts(value)
 
 
-def _read(messages: list[dict[str, Any]]) -> Facts:
+def _answer(body: Mapping[str, Any]) -> str:
     """Read the user's turns; instructions in the system prompt may name the tags without holding a paper."""
-    text = "\n".join(part for one in messages if one.get("role") == "user" for part in _texts(one.get("content")))
+    schema = _schema(body)
+    turns = [one for one in body["messages"] if one.get("role") == "user"]
+    text = "\n".join(part for one in turns for part in _texts(one.get("content")))
+    if wants_abstract(schema):
+        return json.dumps(structured_abstract(text), ensure_ascii=False)
     manuscript = manuscript_in(text)
-    return facts_of(manuscript, read_author_block(manuscript))
+    facts = facts_of(manuscript, read_author_block(manuscript))
+    return json.dumps(fill(schema, facts), ensure_ascii=False) if schema is not None else _prose(facts)
 
 
 def _texts(content: object) -> Iterator[str]:

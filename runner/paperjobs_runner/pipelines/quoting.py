@@ -9,7 +9,8 @@ from typing import Final
 TAGS: Final = ("paper", "page", "authors", "title", "abstract", "section", "vocabulary", "categories")
 """The tags with which our prompts enclose what is quoted."""
 
-_TAG: Final = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.I)
+_TAG: Final = re.compile(rf"<(?=[\W_]{{0,8}}(?:{'|'.join(TAGS)})\b)", re.I)
+"""With up to eight signs between, visible or not: what a reader takes for a tag counts, not what a parser does."""
 
 
 def harmless(text: str) -> str:

@@ -44,6 +44,19 @@ class Findings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundAbstract:
+    """A structured abstract: plain text, each text in one line."""
+
+    summary: str
+    key_points: tuple[str, ...]
+    methods: str
+    results: str
+    limitations: str
+    sections_left_out: tuple[str, ...]
+    """Names of the sections that Claude was not shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaperFacts:
     """The paper itself, as arXiv describes it."""
 

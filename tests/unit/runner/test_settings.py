@@ -100,3 +100,23 @@ def test_no_secret_is_in_the_settings_representation() -> None:
 def test_secrets_are_known_even_when_settings_are_wrong() -> None:
     env = {"DATABASE_URL": "mysql://user:db-secret@db/app", "REDIS_PASSWORD": "hunter22"}
     assert set(secrets_in(env)) == {"db-secret", "hunter22"}
+
+
+def test_the_token_budget_of_an_abstract_can_be_set() -> None:
+    assert read_settings(COMPLETE).claude.abstract_tokens == 60_000
+    assert read_settings(COMPLETE | {"PAPERJOBS_ABSTRACT_TOKENS": "20000"}).claude.abstract_tokens == 20_000
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "2999", "900001", "1e5", "9" * 5_000, "\u0663000"])
+def test_a_token_budget_that_no_paper_or_model_fits_is_refused(value: str) -> None:
+    with pytest.raises(SettingsInvalid, match="PAPERJOBS_ABSTRACT_TOKENS: expected a number of tokens from 3000 to"):
+        read_settings(COMPLETE | {"PAPERJOBS_ABSTRACT_TOKENS": value})
+
+
+@pytest.mark.parametrize("value", ["sk-ant-1\nsk-ant-2", "sk ant", "sk-ant-\u201c"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_told(value: str) -> None:
+    with pytest.raises(SettingsInvalid, match="ANTHROPIC_API_KEY: expected a key in ASCII") as refusal:
+        read_settings(COMPLETE | {"ANTHROPIC_API_KEY": value})
+    assert (
+        "ant" not in refusal.value.message.removeprefix("the runner's settings are wrong:\n- ANTHROPIC_API_KEY").lower()
+    )

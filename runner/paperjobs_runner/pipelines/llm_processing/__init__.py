@@ -1,0 +1,1 @@
+"""A structured abstract of the whole paper, written by Claude."""
