@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -57,6 +58,8 @@ class RunLog:
         root.handlers[:] = [handler]
         root.setLevel(logging.WARNING)
         logging.getLogger("paperjobs_runner").setLevel(logging.INFO)
+        # With it the Anthropic SDK would take the levels back when it is imported.
+        os.environ.pop("ANTHROPIC_LOG", None)
         # These print whole presigned URLs, prompts or request ids below WARNING.
         for chatty in ("urllib3", "adobe", "anthropic", "httpx2", "httpcore2", "botocore", "boto3", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -124,7 +124,10 @@ def _text(message: Any) -> str:
         raise AnswerRefused(f"Claude declined to read this paper ({said})")
     if message.stop_reason in ("max_tokens", "model_context_window_exceeded"):
         raise AnswerTooLong(f"Claude's answer did not fit ({message.stop_reason})", stop_reason=message.stop_reason)
-    return "".join(block.text for block in message.content or () if block.type == "text")
+    # The SDK does not check what it receives: any field may be missing or of another type.
+    blocks = message.content if isinstance(message.content, list) else ()
+    texts = (getattr(block, "text", None) for block in blocks if getattr(block, "type", None) == "text")
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _validated(text: str, form: type[AnswerT], check: Check[AnswerT] | None) -> tuple[AnswerT | None, str | None]:

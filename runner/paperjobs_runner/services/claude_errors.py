@@ -50,6 +50,8 @@ def _refusal(status: int, kind: str, retry_after: str | None, text: str) -> Runn
         wait = retry_after_ms(retry_after, default_s=SPENT_S if spent else BACKOFF_S)
         reason = "its spend limit is reached" if spent else str(status)
         return RateLimited(f"Claude asks to wait {wait / 1000:.0f} s ({reason})", retry_after_ms=wait)
+    if 300 <= status < 400:
+        return ServiceRefused(f"Claude's address sends us elsewhere ({status}); correct ANTHROPIC_BASE_URL")
     if status in (408, 409) or status >= 500:
         return ServiceFailed(f"Claude failed with status {status}")
     return ServiceRefused(f"Claude refuses the request ({status}): {_REMEDIES.get(status, kind)}")

@@ -20,6 +20,7 @@ from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import ServiceFailed
 from paperjobs_runner.services.claude_errors import translated
 from paperjobs_runner.settings import ClaudeSettings
+from paperjobs_runner.textclean import storable
 
 if TYPE_CHECKING:
     import anthropic
@@ -94,8 +95,9 @@ def _prompt(question: Question[Any], rejected: Rejected | None) -> dict[str, Any
     messages: list[dict[str, Any]] = [{"role": "user", "content": [*content, _text(question.question)]}]
     if rejected is not None:
         told = f"This answer cannot be used: {rejected.reason}\nAnswer the same question again, in full."
-        if rejected.text.strip():  # the API refuses empty turns
-            messages += [{"role": "assistant", "content": rejected.text}, {"role": "user", "content": told}]
+        if storable(rejected.text).strip():  # the API refuses empty turns
+            messages.append({"role": "assistant", "content": [_text(rejected.text)]})
+            messages.append({"role": "user", "content": [_text(told)]})
         else:
             messages[0]["content"].append(_text("Your first answer was empty. Answer in the agreed form."))
     schema = anthropic.transform_schema(question.form)
@@ -107,7 +109,7 @@ def _prompt(question: Question[Any], rejected: Rejected | None) -> dict[str, Any
 
 
 def _text(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
+    return {"type": "text", "text": storable(text)}  # half a character cannot be sent
 
 
 def _cached(text: str) -> dict[str, Any]:
@@ -121,7 +123,11 @@ def _client(settings: ClaudeSettings) -> Iterator[anthropic.Anthropic]:
     # Headers meant for another program on this machine; the SDK would add them to ours, the Authorization included.
     os.environ.pop("ANTHROPIC_CUSTOM_HEADERS", None)
     with anthropic.Anthropic(
-        api_key=settings.api_key, base_url=settings.base_url or API, max_retries=0, open_telemetry=False
+        api_key=settings.api_key,
+        base_url=settings.base_url or API,  # given, or the SDK takes an empty ANTHROPIC_BASE_URL for an address
+        max_retries=0,
+        open_telemetry=False,
+        http_client=anthropic.DefaultHttpxClient(follow_redirects=False),  # a paper goes to no other address
     ) as client:
         yield client
 

@@ -114,15 +114,18 @@ class _Writing:
 
     def _count(self, sections: Sequence[Section]) -> int:
         context = self._context
-        return count_tokens(
-            system=prompt.SYSTEM,
-            paper=prompt.quoted(sections),
-            question=prompt.question(self._metadata.title),
-            form=StructuredAbstract,
-            settings=context.settings.claude,
-            deadline=context.deadline,
-            budgets=context.budgets,
-        )
+        try:
+            return count_tokens(
+                system=prompt.SYSTEM,
+                paper=prompt.quoted(sections),
+                question=prompt.question(self._metadata.title),
+                form=StructuredAbstract,
+                settings=context.settings.claude,
+                deadline=context.deadline,
+                budgets=context.budgets,
+            )
+        except AnswerTooLong:  # too long to be counted: half of it may not be
+            return 2 * context.settings.claude.abstract_tokens
 
     def _asked(self, excerpt: Excerpt) -> _Ending:
         context, spent = self._context, Usage(model=self._context.settings.claude.model)
