@@ -318,7 +318,7 @@ def test_neither_prompt_nor_key_is_logged_even_at_debug(
     assert all(line.startswith("{") for line in ended.output.splitlines())
     assert "structured abstract" not in ended.output
     assert env["ANTHROPIC_API_KEY"] not in ended.output
-    with caplog.at_level(logging.DEBUG):  # what the SDK would print
+    with caplog.at_level(logging.DEBUG, logger="anthropic"):  # what the SDK would print
         asked(server)
     assert "Which?" in caplog.text
 
