@@ -1,4 +1,4 @@
-"""`paperjobs-runner`: one run as the environment assigns it, or `db upgrade` / `db check`.
+"""`paperjobs-runner`: one run as the environment assigns it, or one of the small commands.
 
 Nothing but the signal handler is set up before the work starts; everything else is imported where it is needed.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from paperjobs_runner import interrupt
@@ -16,6 +16,8 @@ USAGE = """\
 usage: paperjobs-runner              run the job that the environment assigns (README: "The runner's contract")
        paperjobs-runner db upgrade   create or update the tables in DATABASE_URL
        paperjobs-runner db check     say whether the tables are up to date
+       paperjobs-runner asana sync [--all]   tell Asana what runs could not; --all: before the next try is due, too
+       paperjobs-runner asana status         list what Asana has not been told, and why
 """
 
 
@@ -37,6 +39,10 @@ def command(arguments: Sequence[str]) -> int:
             return int(run(os.environ))
         case ["db", ("upgrade" | "check") as action]:
             return _database(action)
+        case ["asana", "sync", *options] if options in ([], ["--all"]):
+            return _asana("sync", every=bool(options))
+        case ["asana", "status"]:
+            return _asana("status")
         case ["-h" | "--help"]:
             sys.stdout.write(USAGE)
             return 0
@@ -46,12 +52,9 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _database(action: str) -> int:
-    from paperjobs_runner.contract import ExitCode
-    from paperjobs_runner.errors import RunnerError
-    from paperjobs_runner.settings import read_database_url
+    def work() -> int:
+        from paperjobs_runner.settings import read_database_url
 
-    try:
-        interrupt.arm()
         url = read_database_url(os.environ)
         if action == "upgrade":
             from paperjobs_runner.store.migrate import upgrade
@@ -61,13 +64,33 @@ def _database(action: str) -> int:
             from paperjobs_runner.store.revision import check
 
             revision = check(url)
+        sys.stdout.write(f"the database is at revision {revision}\n")
+        return 0
+
+    return _exit_code_of(work)
+
+
+def _asana(action: str, *, every: bool = False) -> int:
+    def work() -> int:
+        from paperjobs_runner.asana_sync import command
+
+        return int(command.status(os.environ) if action == "status" else command.sync(os.environ, every=every))
+
+    return _exit_code_of(work)
+
+
+def _exit_code_of(work: Callable[[], int]) -> int:
+    from paperjobs_runner.contract import ExitCode
+    from paperjobs_runner.errors import RunnerError
+
+    try:
+        interrupt.arm()
+        return work()
     except RunnerError as error:
         sys.stderr.write(f"paperjobs-runner: {error.message}\n")
         return int(error.exit_code)
     except interrupt.Interrupted:
         return int(ExitCode.INTERRUPTED)
-    sys.stdout.write(f"the database is at revision {revision}\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class RunLog:
         # With it the Anthropic SDK would take the levels back when it is imported.
         os.environ.pop("ANTHROPIC_LOG", None)
         # These print whole presigned URLs, prompts or request ids below WARNING.
-        for chatty in ("urllib3", "adobe", "anthropic", "httpx2", "httpcore2", "botocore", "boto3", "alembic"):
+        for chatty in ("urllib3", "adobe", "anthropic", "asana", "httpx2", "httpcore2", "botocore", "boto3", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
 
     def know(self, fields: Mapping[str, Any]) -> None:

@@ -5,15 +5,16 @@ Names are those of the web app's `.env`; a name that the seed does not have is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 from paperjobs_runner.contract import BUDGETS
 from paperjobs_runner.database_url import DatabaseUrlError, normalise_database_url
-from paperjobs_runner.errors import SettingsInvalid
+from paperjobs_runner.settings_asana import AsanaSettings, read_asana
+from paperjobs_runner.settings_reader import Reader, http_url
 
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 """Cheapest current model; reading an author block needs no more."""
@@ -30,8 +31,6 @@ ARXIV_PDF: Final = "https://export.arxiv.org/pdf"
 
 ARXIV_INTERVAL_S: Final = 3.0
 """Seconds between two requests to arXiv (its terms of use); stand-ins on another host need no pause."""
-
-_T = TypeVar("_T")
 
 
 def is_pem(authority: str) -> bool:
@@ -105,11 +104,13 @@ class Settings:
     """None: text is extracted with pypdf."""
     claude: ClaudeSettings
     storage: StorageSettings
+    asana: AsanaSettings | None = None
+    """None: no tasks are kept in Asana."""
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Read every setting; raises SettingsInvalid with one line for each that is wrong."""
-    reader = _Reader(env)
+    reader = Reader(env)
     settings = Settings(
         redis=_redis(reader),
         database_url=reader.read("DATABASE_URL", _database_url, required="postgresql://… or sqlite:///…") or "",
@@ -118,10 +119,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         claude=ClaudeSettings(
             api_key=reader.read("ANTHROPIC_API_KEY", _key, required="the key of the Anthropic API") or "",
             model=reader.text("ANTHROPIC_MODEL") or DEFAULT_MODEL,
-            base_url=reader.read("ANTHROPIC_BASE_URL", _http_url),
+            base_url=reader.read("ANTHROPIC_BASE_URL", http_url),
             abstract_tokens=reader.read("PAPERJOBS_ABSTRACT_TOKENS", _abstract_tokens) or ABSTRACT_TOKENS,
         ),
         storage=_storage(reader),
+        asana=read_asana(reader),
     )
     reader.raise_if_wrong()
     return settings
@@ -129,10 +131,20 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 def read_database_url(env: Mapping[str, str]) -> str:
     """DATABASE_URL alone, in SQLAlchemy's form, for the `db` commands; raises SettingsInvalid."""
-    reader = _Reader(env)
+    reader = Reader(env)
     url = reader.read("DATABASE_URL", _database_url, required="postgresql://… or sqlite:///…")
     reader.raise_if_wrong()
     return url or ""
+
+
+def read_asana_command(env: Mapping[str, str]) -> tuple[str, AsanaSettings | None, RedisSettings | None]:
+    """What `paperjobs-runner asana` needs: DATABASE_URL in SQLAlchemy's form, Asana, and Redis for the budget; raises
+    SettingsInvalid."""
+    reader = Reader(env)
+    url = reader.read("DATABASE_URL", _database_url, required="postgresql://… or sqlite:///…")
+    asana, redis = read_asana(reader), _redis(reader)
+    reader.raise_if_wrong()
+    return url or "", asana, redis
 
 
 def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -154,37 +166,7 @@ def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(values)
 
 
-class _Reader:
-    """Reads one variable after the other and remembers what was wrong. Values of secrets are never repeated."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self._wrong: list[str] = []
-
-    def text(self, name: str) -> str | None:
-        return self._env.get(name, "").strip() or None
-
-    def read(self, name: str, parse: Callable[[str], _T], *, required: str | None = None) -> _T | None:
-        value = self.text(name)
-        if value is None:
-            if required:
-                self.wrong(f"{name}: not set; expected {required}")
-            return None
-        try:
-            return parse(value)
-        except ValueError as error:
-            self.wrong(f"{name}: {error}")
-            return None
-
-    def wrong(self, message: str) -> None:
-        self._wrong.append(message)
-
-    def raise_if_wrong(self) -> None:
-        if self._wrong:
-            raise SettingsInvalid("the runner's settings are wrong:\n" + "\n".join(f"- {line}" for line in self._wrong))
-
-
-def _redis(reader: _Reader) -> RedisSettings | None:
+def _redis(reader: Reader) -> RedisSettings | None:
     host = reader.text("REDIS_HOST")
     port = reader.read("REDIS_PORT", _port)
     db = reader.read("REDIS_DB", _database_number)
@@ -207,9 +189,9 @@ def _redis(reader: _Reader) -> RedisSettings | None:
     )
 
 
-def _arxiv(reader: _Reader) -> ArxivSettings:
-    api_url = reader.read("ARXIV_API_URL", _http_url) or ARXIV_API
-    pdf_url = reader.read("ARXIV_PDF_URL", _http_url) or ARXIV_PDF
+def _arxiv(reader: Reader) -> ArxivSettings:
+    api_url = reader.read("ARXIV_API_URL", http_url) or ARXIV_API
+    pdf_url = reader.read("ARXIV_PDF_URL", http_url) or ARXIV_PDF
     contact = reader.text("ARXIV_CONTACT")
     if contact is not None and not (contact.isascii() and contact.isprintable()):
         reader.wrong("ARXIV_CONTACT: expected a mail address or a web page, in ASCII")
@@ -224,9 +206,9 @@ def _arxiv(reader: _Reader) -> ArxivSettings:
     )
 
 
-def _adobe(reader: _Reader) -> AdobeSettings | None:
+def _adobe(reader: Reader) -> AdobeSettings | None:
     client_id, client_secret = reader.text("ADOBE_CLIENT_ID"), reader.text("ADOBE_CLIENT_SECRET")
-    url = reader.read("ADOBE_PDF_SERVICES_URL", _http_url)
+    url = reader.read("ADOBE_PDF_SERVICES_URL", http_url)
     region = reader.read("ADOBE_REGION", _adobe_region) or "us"
     if (client_id is None) != (client_secret is None):
         missing = "ADOBE_CLIENT_ID" if client_id is None else "ADOBE_CLIENT_SECRET"
@@ -236,7 +218,7 @@ def _adobe(reader: _Reader) -> AdobeSettings | None:
     return AdobeSettings(client_id=client_id, client_secret=client_secret, url=url, region=region)
 
 
-def _storage(reader: _Reader) -> StorageSettings:
+def _storage(reader: Reader) -> StorageSettings:
     bucket, region = reader.text("AWS_S3_BUCKET"), reader.text("AWS_REGION") or reader.text("AWS_DEFAULT_REGION")
     folder = reader.text("PAPERJOBS_STORAGE_DIR")
     if bucket is None and folder is None:
@@ -251,13 +233,6 @@ def _database_url(value: str) -> str:
         return normalise_database_url(value)
     except DatabaseUrlError as error:
         raise ValueError(str(error)) from None
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("expected a web address such as https://host/path, without query")
-    return value
 
 
 def _key(value: str) -> str:

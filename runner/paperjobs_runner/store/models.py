@@ -219,15 +219,21 @@ class AsanaTask(Base):
     arxiv_id: Mapped[str] = mapped_column(primary_key=True)
     """Base identifier: two posts of one paper share a task."""
     gid: Mapped[str | None]
+    """Asana's number of the task, as soon as it is known."""
+    content_hash: Mapped[str | None]
+    """Of what the task was last told; the same content is not sent again."""
     state: Mapped[str]
     """synced, or pending."""
     error: Mapped[str | None]
     """Why it is pending, for people."""
     failures: Mapped[int]
     """In a row."""
+    lease_by: Mapped[str | None]
+    """A random word of the one that is at work on it: only with it the row may be settled."""
     lease_until: Mapped[datetime | None] = mapped_column(_TIME)
-    """Until then one run is at work on it."""
+    """Then another one may take over."""
     next_try_at: Mapped[datetime | None] = mapped_column(_TIME)
+    """While pending: not to be tried before, but by the run of its own paper."""
     updated_at: Mapped[datetime] = mapped_column(_TIME)
 
 
