@@ -43,7 +43,9 @@ class FaultKind(StrEnum):
     REDIRECT = "redirect"
     """302 to `location`."""
     RESET = "reset"
-    """The connection is reset before any answer."""
+    """The connection is reset before any answer; nothing has happened."""
+    LOST = "lost"
+    """What was asked for happens, then the connection is reset without an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

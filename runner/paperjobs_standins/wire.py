@@ -106,6 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
                 return
         answer = owner.answer(number, request, fault)
+        if fault is not None and fault.kind is FaultKind.LOST:
+            self._reset()
+            return
         self._write(answer, fault.kind if fault else None)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = exchange

@@ -49,6 +49,8 @@ def _refusal(
     named = _settings_named(body, settings)
     if status == 404 and about_task and not named:
         return AsanaTaskMissing("Asana has no such task (404)")
+    if named == ["ASANA_PAPERS_PROJECT_ID"]:
+        status = 404
     remedies = {
         401: "the token in ASANA_API_KEY is not valid; make a new one in Asana's developer console",
         402: "the workspace's plan has no custom fields; unset ASANA_PAPER_LINK_FIELD_ID, ASANA_ARXIV_ID_FIELD_ID and "
@@ -57,7 +59,7 @@ def _refusal(
         "them a member who can edit",
         404: "there is no project ASANA_PAPERS_PROJECT_ID, or the owner of the token in ASANA_API_KEY cannot see it",
     }
-    if status in remedies and not (status == 404 and named):
+    if status in remedies:
         return ServiceRefused(f"Asana refuses us ({status}): {remedies[status]}")
     if named:
         return ServiceRefused(
