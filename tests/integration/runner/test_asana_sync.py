@@ -338,7 +338,7 @@ def test_processes_that_run_at_once_make_one_task(
     add_paper(engine)
     with transaction(engine) as connection:
         asana_tasks.ask_for_sync(connection, settings.project, PAPER, error=None, now=START)
-    standins.asana.fault("slow", seconds=2, path="/projects/", times=None)  # between looking and making
+    standins.asana.fault("slow", seconds=2, method="POST", times=None)  # so that all have looked before one is made
     env = dict(os.environ) | standins.asana.env() | {"DATABASE_URL": database_url}
     command = [*COMMAND, "asana", "sync", "--all"]
     processes = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]

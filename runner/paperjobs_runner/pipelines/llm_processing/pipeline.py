@@ -1,4 +1,4 @@
-"""LLM processing: the paper's text ▶ sections ▶ cut to the budget ▶ Claude ▶ check ▶ store (▶ Asana).
+"""LLM processing: the paper's text ▶ sections ▶ cut to the budget ▶ Claude ▶ check ▶ store ▶ Asana, if it is set up.
 
 The shared steps are in `pipelines/paper.py`. An answer that is cut off is asked for once more, shorter. When Claude
 refuses, or is cut off again, the run ends well and says so; an abstract stored before (with its version) stays.
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from paperjobs_runner.asana_sync.stage import tell_asana
 from paperjobs_runner.errors import AnswerInvalid, AnswerRefused, AnswerTooLong
 from paperjobs_runner.pipelines.context import RunContext
 from paperjobs_runner.pipelines.llm_processing import prompt
@@ -42,6 +43,7 @@ def run(context: RunContext) -> Mapping[str, Any]:
 
         version = paper.metadata.id.version or 1
         newer = paper.write(lambda connection, pk: write_abstract(connection, pk, version, abstract), provenance)
+        asana = tell_asana(context, paper.metadata.id.base)
         context.step(100, "done")
         return paper.summary(
             provenance,
@@ -49,6 +51,7 @@ def run(context: RunContext) -> Mapping[str, Any]:
             summary=abstract.summary[:MAX_SUMMARY] if abstract else None,
             keyPointCount=len(abstract.key_points) if abstract else 0,
             sectionsLeftOut=list(abstract.sections_left_out[:MAX_LEFT_OUT]) if abstract else [],
+            **asana,
         )
 
 
