@@ -67,7 +67,7 @@ def test_they_are_reported_together_with_all_others_and_repeat_no_value() -> Non
 
 
 def test_the_key_is_not_in_the_settings_representation() -> None:
-    assert "token" not in repr(read_settings(OTHERS | KEY | PROJECT))
+    assert "2/1/token" not in repr(read_settings(OTHERS | KEY | PROJECT))
 
 
 def test_the_command_needs_neither_claude_nor_storage() -> None:
