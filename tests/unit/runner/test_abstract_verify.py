@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from paperjobs_runner.pipelines.llm_processing.answer import StructuredAbstract
@@ -97,3 +99,20 @@ def test_lengths_counts_and_names_that_the_schema_cannot_hold_are_checked(fields
 def test_half_a_character_is_no_text() -> None:
     with pytest.raises(ValidationError):
         StructuredAbstract.model_validate_json(json.dumps(answer().model_dump()).replace("Rings.", "\\ud800"))
+
+
+PIECES = (
+    *("<", ">", "script", "**", "`", "__", "[", "](", ")", "#", "- "),
+    *("https://", "e.xample", "\n", "\u2003", "\x00", "\u202e"),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_what_was_cleaned_is_clean_however_it_was_nested(text: str) -> None:
+    cleaned = verified(answer(methods=text), PAGES).methods
+    assert complaint(answer(methods=cleaned), PAGES) is None
+
+
+@pytest.mark.parametrize("text", ["<**script>", "<\x01script>", "<scr\u200bipt>", "<``script>", "<[](x)script>"])
+def test_a_tag_cannot_be_hidden_inside_of_other_markup(text: str) -> None:
+    assert verified(answer(methods=text), PAGES).methods == "\u2039script\u203a"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paperjobs_runner.pipelines.llm_processing.sections import Kind, Section, sections_of
 
@@ -112,3 +116,37 @@ def test_no_text_gets_lost() -> None:
 
 def test_an_empty_paper_has_no_sections() -> None:
     assert sections_of([]) == sections_of(["", "\n"]) == ()
+
+
+PIECES = (
+    "Abstract",
+    "References",
+    "A Proofs",
+    "B ",
+    "1 Introduction",
+    "2 ",
+    "3.",
+    "Words of text",
+    "\n",
+    " ",
+    "\u2014",
+    "7",
+)
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), max_size=5))
+def test_any_text_has_sections_that_hold_all_of_it(pages: list[str]) -> None:
+    pages = ["Abstract", *pages]
+    assert letters("".join(f"{one.heading}{one.text}" for one in sections_of(pages))) == letters("".join(pages))
+
+
+def letters(text: str) -> str:
+    """What must not get lost."""
+    return "".join(char for char in text if char.isalnum())
+
+
+def test_a_text_that_is_made_to_be_slow_is_not() -> None:
+    pages = ["A" * 200_000, "1 " * 100_000, "\n".join(["Appendix " + "x " * 30] * 20_000), "Abstract" + "-" * 200_000]
+    begun = time.process_time()
+    sections_of(pages)
+    assert time.process_time() - begun < 5

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from paperjobs_runner.pipelines.llm_processing.answer import StructuredAbstract
-from paperjobs_runner.textclean import one_line
+from paperjobs_runner.textclean import one_line, storable
 
 _LINK: Final = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:mailto|javascript|data):(?=\S))[^\s<>\"']+", re.I
@@ -72,15 +72,22 @@ class _Cleaner:
         self.dropped = 0
 
     def clean(self, text: str) -> str:
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", storable(text)))
+        for line_up in (str, one_line):  # marks at the start of a line first
+            text = line_up(text)
+            while (cleaner := self._once(text)) != text:  # what was taken out may have stood inside of more of it
+                text = cleaner
+        return text
+
+    def _once(self, text: str) -> str:
         text = self._counted(_MARKDOWN_LINK, r"\1", text)
-        text = self._counted(_TAG, "\u2039\\1\u203a", text)  # kept readable: <r> may be an average
         text = self._counted(_MARKS, "", text)
+        text = self._counted(_TAG, "\u2039\\1\u203a", text)  # kept readable: <r> may be an average
         for link in _links(text):
             if _squashed(link) not in self._known:
                 text = text.replace(link, _REMOVED)
                 self.dropped += 1
-        return one_line(text)
+        return text
 
     def _counted(self, pattern: re.Pattern[str], instead: str, text: str) -> str:
         text, times = pattern.subn(instead, text)
