@@ -8,11 +8,8 @@ tenth of the price. A cached prefix belongs to one form: another form makes the 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -22,16 +19,10 @@ from paperjobs_runner.services.claude_errors import translated
 from paperjobs_runner.settings import ClaudeSettings
 from paperjobs_runner.textclean import storable
 
-if TYPE_CHECKING:
-    import anthropic
-
-API: Final = "https://api.anthropic.com"
 CALL_S: Final = 180.0
 """Seconds for one answer; a page of text takes about 10."""
 COUNT_S: Final = 30.0
 """Seconds for counting the tokens of a question."""
-CONNECT_S: Final = 10.0
-"""Seconds for a connection to be made."""
 
 Effort = Literal["low", "medium", "high"]
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
@@ -62,12 +53,12 @@ def create(question: Question[Any], rejected: Rejected | None, settings: ClaudeS
     """The SDK's message; raises ServiceFailed, ServiceRefused, RateLimited or AnswerTooLong."""
     import anthropic
 
-    with translated(), _client(settings) as client:
+    from paperjobs_runner.services.claude_http import open_client
+
+    limit = deadline.limit(CALL_S)
+    with translated(), open_client(settings, seconds=limit) as client:
         message = client.messages.create(
-            model=settings.model,
-            max_tokens=question.max_tokens,
-            **_prompt(question, rejected),
-            timeout=_patience(CALL_S, deadline),  # given, or the SDK raises ValueError for long answers
+            model=settings.model, max_tokens=question.max_tokens, **_prompt(question, rejected)
         )
     if not isinstance(message, anthropic.types.Message):  # the SDK passes a page in HTML on as text
         raise ServiceFailed("Claude's answer cannot be read (not a message)")
@@ -78,10 +69,11 @@ def count(question: Question[Any], settings: ClaudeSettings, deadline: Deadline)
     """How many tokens the question is; raises as `create` does."""
     import anthropic
 
-    with translated(), _client(settings) as client:
-        counted = client.messages.count_tokens(
-            model=settings.model, **_prompt(question, None), timeout=_patience(COUNT_S, deadline)
-        )
+    from paperjobs_runner.services.claude_http import open_client
+
+    limit = deadline.limit(COUNT_S)
+    with translated(), open_client(settings, seconds=limit) as client:
+        counted = client.messages.count_tokens(model=settings.model, **_prompt(question, None))
     tokens = counted.input_tokens if isinstance(counted, anthropic.types.MessageTokensCount) else None
     if not isinstance(tokens, int):
         raise ServiceFailed("Claude's answer cannot be read (not a number of tokens)")
@@ -114,26 +106,3 @@ def _text(text: str) -> dict[str, Any]:
 
 def _cached(text: str) -> dict[str, Any]:
     return _text(text) | {"cache_control": {"type": "ephemeral"}}
-
-
-@contextmanager
-def _client(settings: ClaudeSettings) -> Iterator[anthropic.Anthropic]:
-    import anthropic
-
-    # Headers meant for another program on this machine; the SDK would add them to ours, the Authorization included.
-    os.environ.pop("ANTHROPIC_CUSTOM_HEADERS", None)
-    with anthropic.Anthropic(
-        api_key=settings.api_key,
-        base_url=settings.base_url or API,  # given, or the SDK takes an empty ANTHROPIC_BASE_URL for an address
-        max_retries=0,
-        open_telemetry=False,
-        http_client=anthropic.DefaultHttpxClient(follow_redirects=False),  # a paper goes to no other address
-    ) as client:
-        yield client
-
-
-def _patience(seconds: float, deadline: Deadline) -> anthropic.Timeout:
-    import anthropic
-
-    limit = deadline.limit(seconds)
-    return anthropic.Timeout(limit, connect=min(CONNECT_S, limit))

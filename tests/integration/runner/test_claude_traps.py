@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +31,7 @@ from paperjobs_runner.errors import (
     ServiceFailed,
     ServiceRefused,
 )
-from paperjobs_runner.services import claude_request
+from paperjobs_runner.services import claude_http
 from paperjobs_runner.services.claude import ClaudeAnswer, ask, count_tokens
 from paperjobs_runner.services.claude_usage import Usage
 from paperjobs_runner.settings import ClaudeSettings
@@ -222,10 +225,48 @@ def test_a_server_that_hangs_is_left_when_the_run_has_no_more_time(server: Loopb
     assert time.monotonic() - begun < 5
 
 
+def test_an_answer_without_end_is_left_at_a_limit_of_its_size(server: LoopbackServer[Echo]) -> None:
+    server.fault("endless", times=None)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for call in (asked, counted):
+        with pytest.raises(ServiceFailed, match="cannot be reached"):
+            call(server)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB; the server sends half a GB
+
+
+def test_an_answer_that_comes_drop_by_drop_is_left_in_time(server: LoopbackServer[Echo]) -> None:
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as dripping:
+
+        def drip() -> None:
+            connection, _ = dripping.accept()
+            with connection, suppress(OSError):
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10000\r\n\r\n"
+                )
+                while not stop.wait(0.05):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        begun = time.monotonic()
+        with pytest.raises(ServiceFailed, match="in time"):
+            ask(
+                system="s",
+                question="q",
+                form=Short,
+                settings=settings(f"http://127.0.0.1:{dripping.getsockname()[1]}"),
+                deadline=Deadline.after(1),
+            )
+        assert time.monotonic() - begun < 5
+        stop.set()
+        thread.join()
+
+
 def test_an_address_that_swallows_connections_is_left_soon(
     server: LoopbackServer[Echo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claude_request, "CONNECT_S", 0.2)
+    monkeypatch.setattr(claude_http, "CONNECT_S", 0.2)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -276,7 +317,7 @@ def test_what_the_environment_says_to_the_sdk_does_not_reach_our_calls(
 
 def test_an_empty_base_url_in_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "")
-    with claude_request._client(ClaudeSettings(api_key="k", model="m", base_url=None)) as client:
+    with claude_http.open_client(ClaudeSettings(api_key="k", model="m", base_url=None), seconds=60) as client:
         assert str(client.base_url).rstrip("/") == "https://api.anthropic.com"
         assert client.max_retries == 0
 
