@@ -79,6 +79,16 @@ def test_what_only_looks_like_a_heading_is_text(line: str) -> None:
     assert outline("1 Introduction", line) == [("1 Introduction", "INTRODUCTION")]
 
 
+def test_the_heads_of_tables_are_no_sections_where_sections_have_numbers() -> None:
+    found = outline("1 Introduction", "Model", "Data", "2 Results", "Limitations", "References")
+    assert [heading for heading, _ in found] == ["1 Introduction", "2 Results", "Limitations", "References"]
+    assert [heading for heading, _ in outline("Introduction", "Methods", "Results")] == [
+        "Introduction",
+        "Methods",
+        "Results",
+    ]
+
+
 def test_numbered_affiliations_before_the_abstract_are_no_sections() -> None:
     assert [heading for heading, _ in outline("1 ETH Zurich", "2 University of Oxford", "Abstract")] == ["", "Abstract"]
 

@@ -89,7 +89,8 @@ class _Writing:
                 limitations=checked.limitations,
                 sections_left_out=excerpt.left_out,
             )
-            self._context.tell(f"abstract of {len(found.key_points)} key points; {dropped} pieces of markup taken out")
+            taken = f"; {dropped} links or marks taken out" if dropped else ""
+            self._context.tell(f"an abstract with {len(found.key_points)} key points{taken}")
         else:
             self._context.tell(f"no abstract: {ending.detail}")
         return found, Provenance(

@@ -90,6 +90,8 @@ _HINTS: Final = (
     (Kind.RESULTS, re.compile(r"\b(?:result|experiment|evaluation|finding|measurement|analysis)", re.I)),
     (Kind.CONCLUSION, re.compile(r"\b(?:discussion|conclusion|limitation|outlook|remarks)", re.I)),
 )
+_WORDS_OF_TABLES: Final = frozenset({Kind.BACKGROUND, Kind.METHODS, Kind.RESULTS})
+"""Where sections have numbers, "Model" or "Data" alone in a line is the head of a table, not of a section."""
 _NUMBERED: Final = re.compile(
     r"(?:section\s+)?(?P<number>\d{1,2}|[IVX]{1,5}|[A-Z])(?:\.|:|\))?\s+(?P<title>\S.*)", re.I
 )
@@ -156,6 +158,8 @@ class _Reader:
         if not 3 < len(line) <= MAX_HEADING or len(line.split()) > MAX_WORDS:
             return None
         known = _known(line)
+        if known in _WORDS_OF_TABLES and self._number:
+            return None
         if known is not None:
             return Kind.APPENDIX if self._in_appendix and known is not Kind.ASIDE else known
         match = _NUMBERED.fullmatch(line)
