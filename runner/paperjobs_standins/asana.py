@@ -10,6 +10,7 @@ import itertools
 import re
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from paperjobs_standins.exchange import Answer, BadRequestBody, Request
@@ -83,6 +84,8 @@ class AsanaStandin:
         task = re.fullmatch(r"/tasks/([^/]+)", path)
         if path == "/tasks" and request.method == "POST":
             return self._create(request)
+        if path == "/tasks" and request.method == "GET":
+            return self._changed(request)
         if task and request.method == "GET":
             return _one(self._task(task[1]), request)
         if task and request.method == "PUT":
@@ -100,6 +103,17 @@ class AsanaStandin:
         if re.fullmatch(r"/workspaces/[^/]+/tasks/search", path):
             raise _Refused(402, "Payment Required: search is only available to premium users")
         raise _Refused(404, f"No matching route for request {request.method} {path}")
+
+    def _changed(self, request: Request) -> Answer:
+        """The project's tasks, with `modified_since` those changed at or after that time."""
+        if request.query.get("project") != PROJECT:
+            raise _Refused(400, "project: Missing input, or an unknown object")
+        try:
+            since = datetime.fromisoformat(request.query.get("modified_since", "1970-01-01T00:00:00+00:00"))
+        except ValueError:
+            raise _Refused(400, "modified_since: expected a date and time") from None
+        changed = [task for task in self.tasks.values() if datetime.fromisoformat(task["modified_at"]) >= since]
+        return _page(changed, request)
 
     def _task(self, gid: str) -> dict[str, Any]:
         if gid not in self.tasks:
@@ -144,6 +158,7 @@ class AsanaStandin:
         for name in ("name", "notes", "html_notes", "completed", "assignee", "due_on"):
             if name in data:
                 task[name] = data[name]
+        task["modified_at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
         task["projects"] = [{"gid": gid, "resource_type": "project", "name": "Papers"} for gid in projects]
         values = {one["gid"]: one["text_value"] for one in task["custom_fields"]} | dict(given)
         if projects:

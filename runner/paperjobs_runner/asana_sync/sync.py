@@ -1,6 +1,6 @@
 """Tells Asana about one paper:
 
-    lease ▶ what the database knows ▶ [still there?] ▶ [find] ▶ make or change ▶ settle
+    lease ▶ what the database knows ▶ find, or still there? ▶ make or change ▶ settle
 
 The lease is on the task's row, so that two runs never make two tasks of one paper; no transaction is open while Asana
 is asked. A failure is written into the row, never raised: Asana must not fail a paper's job.
@@ -18,6 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from paperjobs_runner.asana_sync.content import TaskContent, paper_of, task_content
+from paperjobs_runner.asana_sync.index import ProjectIndex
 from paperjobs_runner.asana_sync.schedule import pause_after
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import RunnerError, ServiceFailed
@@ -33,7 +34,8 @@ LEASE: Final = timedelta(minutes=15)
 """For this long nobody else touches the task. Who holds it stops after `WORK_S` and the waits of one last call (a
 minute for its turn, half a minute for its answer): far enough from the end for clocks that differ by minutes."""
 WORK_S: Final = 240.0
-"""Seconds of work on one task; a new one takes one call for every hundred tasks of the project and one more."""
+"""Seconds of work on one task; two calls mostly, and one for each hundred tasks when the whole project is looked
+through."""
 BUSY_WAIT_S: Final = 10.0
 """Seconds to wait for another one's work on the same task, which mostly takes one."""
 BUSY_LOOK_S: Final = 0.3
@@ -70,6 +72,7 @@ class Synchroniser:
         self._asana = asana
         self._deadline = deadline
         self._now = now
+        self._index = ProjectIndex(engine=engine, settings=settings, asana=asana, now=now)
 
     def sync(self, arxiv_id: str) -> Outcome:
         """Tell Asana what the database knows of the paper; raises the database's errors only."""
@@ -130,24 +133,31 @@ class Synchroniser:
         """The number of the paper's task, which says what it should."""
         data: dict[str, Any] = {"name": content.name, "notes": content.notes}
         data |= {"custom_fields": dict(content.fields)} if content.fields else {}
-        if lease.gid is not None and self._asana.has(lease.gid):
-            if lease.content_hash == content.digest:
-                return lease.gid
-            try:
-                self._asana.change(lease.gid, data)
-            except AsanaTaskMissing:  # deleted in this moment
-                pass
-            else:
-                return lease.gid
+        known = lease.gid
+        if known is None:
+            known = self._index.find(content.arxiv_id, unnoted_since=lease.tried_at)
+        if known is not None:
+            if self._knows(known, data, content, lease):
+                return known
+            # Gone; perhaps there is another one.
+            if (other := self._index.find(content.arxiv_id, whole=True, but=known)) is not None:
+                self._asana.change(other, data)
+                return other
+        return self._asana.make(data, lambda: self._index.find(content.arxiv_id, whole=True, but=known))
 
-        def find() -> str | None:
-            return self._asana.find(lambda task: paper_of(task, self._settings) == content.arxiv_id)
-
-        found = find()
-        if found is None:
-            return self._asana.make(data, find)
-        self._asana.change(found, data)
-        return found
+    def _knows(self, gid: str, data: dict[str, Any], content: TaskContent, lease: Lease) -> bool:
+        """Make sure that the task says what it should; False when there is none (any more)."""
+        try:
+            if lease.gid is not None:
+                task = self._asana.task(gid)
+                # Somebody may have made it another paper's.
+                if task is None or paper_of(task, self._settings) not in (None, content.arxiv_id):
+                    return False
+            if lease.gid is None or lease.content_hash != content.digest:
+                self._asana.change(gid, data)
+        except AsanaTaskMissing:
+            return False
+        return True
 
     def _failed(self, lease: Lease, error: RunnerError) -> Outcome:
         now = self._now()

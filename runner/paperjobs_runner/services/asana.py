@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,8 @@ CALL_S: Final = 30
 PAGE: Final = 100
 """Tasks to a page, Asana's most."""
 
+_IDENTITY: Final = "notes,custom_fields.gid,custom_fields.text_value"
+"""What tells which paper a task belongs to."""
 _LOGGERS: Final = ("asana", "urllib3")
 
 _T = TypeVar("_T")
@@ -46,33 +49,31 @@ class Asana:
         """Give the connection back."""
         self._tasks.api_client.rest_client.pool_manager.clear()
 
-    def has(self, gid: str) -> bool:
-        """Whether the task is still there, and still in the project."""
+    def task(self, gid: str) -> Task | None:
+        """The task, if it is still there and still in the project."""
 
         def get() -> Task:
-            return _object(self._tasks.get_task(gid, {"opt_fields": "projects.gid"}, **self._limits()))
+            return _object(self._tasks.get_task(gid, {"opt_fields": f"projects.gid,{_IDENTITY}"}, **self._limits()))
 
         try:
             task = self._patiently(get, about_task=True)
         except AsanaTaskMissing:
-            return False
-        return self._settings.project in [project.get("gid") for project in _objects(task.get("projects"))]
+            return None
+        projects = [project.get("gid") for project in _objects(task.get("projects"))]
+        return task if self._settings.project in projects else None
 
-    def find(self, belongs: Callable[[Task], bool]) -> str | None:
-        """The number of the first of the project's tasks that `belongs`, all pages through."""
+    def tasks(self, *, since: datetime | None = None) -> Iterator[Task]:
+        """The project's tasks, all pages through: every one, or those that were changed `since`."""
         # Not the search: it is up to a minute behind, and only for paying workspaces.
-        wanted: dict[str, Any] = {
-            "limit": PAGE,
-            "opt_fields": "notes,custom_fields.gid,custom_fields.text_value",
-        }
+        wanted: dict[str, Any] = {"limit": PAGE, "opt_fields": _IDENTITY}
+        if since is not None:
+            wanted |= {"project": self._settings.project, "modified_since": since.astimezone(UTC).isoformat()}
         while True:
             page = self._patiently(partial(self._page, wanted))
-            for task in _objects(page.get("data")):
-                if belongs(task):
-                    return _gid(task)
+            yield from _objects(page.get("data"))
             following = page.get("next_page")
             if not following:
-                return None
+                return
             offset = _object(following).get("offset")
             if not offset or offset == wanted.get("offset"):
                 raise ServiceFailed("Asana's answer cannot be read (no next page)")
@@ -90,7 +91,7 @@ class Asana:
                 return gid
             asked = True
             made = self._call(lambda: self._tasks.create_task(body, {"opt_fields": "gid"}, **self._limits()))
-            return _gid(_object(made))
+            return gid_of(_object(made))
 
         return with_patience(look_and_make, deadline=self._deadline, allowance=self._allowance)
 
@@ -102,10 +103,13 @@ class Asana:
 
         self._patiently(put, about_task=True)
 
-    def _page(self, wanted: dict[str, Any]) -> Task:
+    def _page(self, wanted: Mapping[str, Any]) -> Task:
         # The whole answer, not the SDK's iterator: that would page without our budget.
-        options = dict(wanted)
-        page = self._tasks.get_tasks_for_project(self._settings.project, options, full_payload=True, **self._limits())
+        options, how = dict(wanted), {"full_payload": True, **self._limits()}
+        if "project" in options:
+            page = self._tasks.get_tasks(options, **how)
+        else:
+            page = self._tasks.get_tasks_for_project(self._settings.project, options, **how)
         if not isinstance(_object(page).get("data"), list):
             raise ServiceFailed("Asana's answer cannot be read (no tasks)")
         return _object(page)
@@ -162,7 +166,8 @@ def _objects(value: object) -> list[Task]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
-def _gid(task: Task) -> str:
+def gid_of(task: Task) -> str:
+    """Asana's number of a task; raises ServiceFailed."""
     if not isinstance(gid := task.get("gid"), str) or not gid:
         raise ServiceFailed("Asana's answer cannot be read (no gid)")
     return gid

@@ -29,6 +29,8 @@ class Lease:
     gid: str | None
     content_hash: str | None
     failures: int
+    tried_at: datetime | None = None
+    """UTC; when somebody may last have made a task without having noted it. None: never."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,10 @@ def take_lease(
     connection: Connection, project: str, arxiv_id: str, *, holder: str, now: datetime, until: datetime
 ) -> Lease | None:
     """Take the task to work on it; it is pending from here on. None while another one has it."""
+    key = and_(AsanaTask.project == project, AsanaTask.arxiv_id == arxiv_id)
+    before = connection.execute(
+        select(AsanaTask.updated_at, AsanaTask.lease_by, AsanaTask.lease_until).where(key).with_for_update()
+    ).one_or_none()
     statement = insert_into(connection, AsanaTask).values(
         project=project,
         arxiv_id=arxiv_id,
@@ -88,6 +94,8 @@ def take_lease(
         gid=row.gid,
         content_hash=row.content_hash,
         failures=row.failures,
+        # A lease that nobody gave back: its holder may have worked until its end.
+        tried_at=None if before is None else utc(before.lease_until if before.lease_by else before.updated_at),
     )
 
 
@@ -192,11 +200,15 @@ def pending_tasks(connection: Connection) -> list[PendingTask]:
             arxiv_id=row.arxiv_id,
             error=row.error,
             failures=row.failures,
-            # SQLite forgets the zone; what is written is UTC.
-            next_try_at=row.next_try_at.replace(tzinfo=row.next_try_at.tzinfo or UTC) if row.next_try_at else None,
+            next_try_at=utc(row.next_try_at),
         )
         for row in rows
     ]
+
+
+def utc(time: datetime | None) -> datetime | None:
+    """A stored time with its zone, which SQLite forgets."""
+    return time.replace(tzinfo=time.tzinfo or UTC) if time else None
 
 
 def _settle(connection: Connection, lease: Lease, values: Mapping[str, object]) -> None:

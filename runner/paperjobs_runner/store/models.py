@@ -237,6 +237,18 @@ class AsanaTask(Base):
     updated_at: Mapped[datetime] = mapped_column(_TIME)
 
 
+class AsanaProject(Base):
+    """How far `asana_tasks` knows the tasks of an Asana project, whoever made them."""
+
+    __tablename__ = "asana_projects"
+
+    project: Mapped[str] = mapped_column(primary_key=True)
+    known_until: Mapped[datetime] = mapped_column(_TIME)
+    """What was changed in the project before is known."""
+    read_whole_at: Mapped[datetime] = mapped_column(_TIME)
+    """When all of its tasks were last looked through."""
+
+
 class RunRecord(Base):
     """The latest run of a job. `generation` grows with every run that begins; only the newest may write."""
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -59,7 +60,7 @@ def nothing() -> str | None:
 
 
 def by_name(asana: Asana, name: str) -> str | None:
-    return asana.find(lambda task: name in task["notes"])
+    return next((task["gid"] for task in asana.tasks() if name in task["notes"]), None)
 
 
 def calls(standins: Standins) -> list[str]:
@@ -90,15 +91,15 @@ def test_a_task_is_made_changed_found_and_known_to_be_gone(asana: Asana, standin
     assert standins.asana.service.tasks[gid]["notes"] == "second"
     assert by_name(asana, "second") == gid
     assert by_name(asana, "first") is None
-    assert asana.has(gid)
+    assert asana.task(gid) is not None
     del standins.asana.service.tasks[gid]
-    assert not asana.has(gid)
+    assert asana.task(gid) is None
 
 
 def test_a_task_that_was_taken_out_of_the_project_is_not_the_projects(asana: Asana, standins: Standins) -> None:
     gid = asana.make({"name": "A"}, nothing)
     standins.asana.service.tasks[gid]["projects"] = []
-    assert not asana.has(gid)
+    assert asana.task(gid) is None
 
 
 def test_all_pages_are_looked_through_with_one_draw_each(settings: AsanaSettings, standins: Standins) -> None:
@@ -106,10 +107,17 @@ def test_all_pages_are_looked_through_with_one_draw_each(settings: AsanaSettings
         add_task(standins, name=str(number), notes=f"number {number}.")
     budgets = Counted()
     with closing(Asana(settings, Deadline.after(60), budgets)) as asana:
-        assert asana.find(lambda task: "number 249." in task["notes"]) is not None
-        assert (len(calls(standins)), budgets.draws) == (3, 3)
-        assert by_name(asana, "number 17.") is not None
-        assert len(calls(standins)) == 4  # it stops where it finds
+        assert [task["notes"] for task in asana.tasks()] == [f"number {number}." for number in range(250)]
+    assert (len(calls(standins)), budgets.draws) == (3, 3)
+
+
+def test_what_was_changed_since_is_asked_for_alone(asana: Asana, standins: Standins) -> None:
+    old, new = add_task(standins, name="old"), add_task(standins, name="new")
+    standins.asana.service.tasks[old]["modified_at"] = "2026-01-01T12:00:00.000+00:00"
+    standins.asana.service.tasks[new]["modified_at"] = "2026-01-01T12:00:01.000+00:00"
+    since = datetime(2026, 1, 1, 13, 0, 1, tzinfo=timezone(timedelta(hours=1)))
+    assert [task["gid"] for task in asana.tasks(since=since)] == [new]
+    assert [task["gid"] for task in asana.tasks(since=since - timedelta(seconds=1))] == [old, new]
 
 
 @pytest.mark.parametrize("kind", ["reset", "garbage", "empty", "truncate"])
@@ -118,7 +126,7 @@ def test_a_broken_answer_to_a_question_is_asked_for_again(asana: Asana, standins
     standins.asana.fault(kind)
     assert by_name(asana, "here") == gid
     standins.asana.fault(kind)
-    assert asana.has(gid)
+    assert asana.task(gid) is not None
     standins.asana.fault(kind)
     asana.change(gid, {"notes": "there"})
     assert standins.asana.service.tasks[gid]["notes"] == "there"
@@ -144,7 +152,7 @@ def test_a_task_that_was_not_made_is_looked_for_and_then_made(asana: Asana, stan
 def test_failures_are_retried_by_us_and_not_by_the_sdk(asana: Asana, standins: Standins, status: int) -> None:
     standins.asana.fault("status", status=status, times=None)
     with pytest.raises(ServiceFailed, match=str(status)):
-        asana.has("1")
+        asana.task("1")
     assert len(calls(standins)) == 3
 
 
@@ -154,7 +162,7 @@ def test_an_asana_that_cannot_be_reached_is_given_up_within_seconds(
     nowhere = replace(settings, url=f"http://127.0.0.1:{free_port()}/api/1.0")
     with closing(Asana(nowhere, Deadline(at=time.monotonic() + 60, sleep=slept.append))) as asana:
         with pytest.raises(ServiceFailed, match="cannot be reached"):
-            asana.has("1")
+            asana.task("1")
         with pytest.raises(ServiceFailed, match="cannot be reached"):
             asana.make({"name": "A"}, nothing)
     assert slept == [1, 2, 1, 2]
@@ -169,7 +177,7 @@ def test_an_asana_that_does_not_answer_is_given_up(
     began = time.monotonic()
     deadline = Deadline(at=began + remaining, sleep=lambda _: None)
     with closing(Asana(settings, deadline)) as asana, pytest.raises(ServiceFailed, match="cannot be reached"):
-        asana.has("1")
+        asana.task("1")
     assert time.monotonic() - began < 8
 
 
@@ -187,7 +195,7 @@ def test_a_long_wait_is_not_slept_here(
     asana: Asana, standins: Standins, slept: list[float], header: int | None, wait_ms: int
 ) -> None:
     standins.asana.fault("status", status=429, retry_after=header, times=None)
-    attempts: list[Callable[[], object]] = [lambda: asana.has("1"), lambda: asana.make({"name": "A"}, nothing)]
+    attempts: list[Callable[[], object]] = [lambda: asana.task("1"), lambda: asana.make({"name": "A"}, nothing)]
     for call in attempts:
         with pytest.raises(RateLimited) as limited:
             call()
@@ -241,8 +249,9 @@ def test_a_no_break_space_that_the_sdk_replaces_hides_no_task(
     asana: Asana, settings: AsanaSettings, standins: Standins
 ) -> None:
     gid = add_task(standins, **paper_task("2301.12345\xa0"))
-    assert asana.find(lambda task: task["custom_fields"][1]["text_value"] == "2301.12345 ") == gid
-    assert asana.find(lambda task: paper_of(task, settings) == "2301.12345") == gid
+    (task,) = asana.tasks()
+    assert (task["gid"], task["custom_fields"][1]["text_value"]) == (gid, "2301.12345 ")
+    assert paper_of(task, settings) == "2301.12345"
 
 
 PROGRAM = """
@@ -257,7 +266,7 @@ asana = Asana(AsanaSettings(api_key=sys.argv[1], project="1", url=sys.argv[2]), 
 logging.getLogger("asana.rest").warning("a warning of the SDK")
 logging.getLogger("urllib3.connectionpool").warning("a warning of urllib3")
 try:
-    asana.find(lambda task: True)
+    list(asana.tasks())
 except Exception as error:
     logging.getLogger("paperjobs_runner").error(str(error))
 print(json.dumps({"threads": [thread.name for thread in threading.enumerate() if thread.name.startswith("Thread-")]}))

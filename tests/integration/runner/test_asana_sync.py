@@ -204,6 +204,76 @@ def test_a_create_whose_answer_was_lost_makes_no_second_task(
     assert calls(standins) == ["GET", "POST", "GET"]
 
 
+def test_the_project_is_looked_through_once_and_then_only_what_was_changed(
+    engine: Engine, synchroniser: Synchroniser, standins: Standins, clock: Clock
+) -> None:
+    for number in range(10000, 10250):
+        add_task(standins, **paper_task(f"2401.{number}"))
+    for one in standins.asana.service.tasks.values():
+        one["modified_at"] = (START - timedelta(hours=1)).isoformat()
+    for arxiv_id in (PAPER, "2302.00002", "2401.10200"):
+        add_paper(engine, arxiv_id)
+    synchroniser.sync(PAPER)
+    assert calls(standins) == ["GET", "GET", "GET", "POST"]
+    synchroniser.sync("2302.00002")
+    assert calls(standins) == ["GET", "POST"]
+    synchroniser.sync("2401.10200")  # somebody else made it, before anything of ours
+    assert calls(standins) == ["GET", "PUT"]
+    clock.time += timedelta(days=1, seconds=1)
+    add_paper(engine, "2303.00003")
+    synchroniser.sync("2303.00003")
+    assert calls(standins) == ["GET", "GET", "GET", "POST"]
+    assert len(standins.asana.service.tasks) == 253
+    assert synchroniser.due(None, every=True) == []
+
+
+def test_a_task_that_somebody_makes_later_is_found_by_its_change(
+    engine: Engine, synchroniser: Synchroniser, standins: Standins
+) -> None:
+    add_paper(engine)
+    add_paper(engine, "2302.00002")
+    synchroniser.sync(PAPER)
+    theirs = add_task(standins, **paper_task("2302.00002v1"))
+    assert synchroniser.sync("2302.00002").gid == theirs
+
+
+def test_after_an_outage_the_project_is_looked_through_once_for_all(
+    engine: Engine, synchroniser: Synchroniser, standins: Standins, clock: Clock
+) -> None:
+    for number in range(10000, 10100):
+        add_task(standins, **paper_task(f"2401.{number}"))
+    for one in standins.asana.service.tasks.values():
+        one["modified_at"] = (START - timedelta(hours=1)).isoformat()
+    papers = [PAPER, "2302.00002", "2303.00003"]
+    for paper in papers:
+        add_paper(engine, paper)
+    synchroniser.sync(PAPER)
+    # The tasks are made, but no answer comes, and whoever looks for them is refused.
+    standins.asana.fault("lost", method="POST", times=None)
+    standins.asana.fault("status", status=500, path="/projects/", times=None)
+    for paper in papers[1:]:
+        assert synchroniser.sync(paper).error == "Asana failed with status 500"
+        for one in standins.asana.service.tasks.values():
+            one["modified_at"] = (START - timedelta(hours=1)).isoformat()
+    standins.clear()
+    clock.time += timedelta(hours=1)
+    for paper, asked in zip(papers[1:], (["GET", "GET", "PUT"], ["GET", "PUT"]), strict=True):
+        assert synchroniser.sync(paper).error is None
+        assert calls(standins) == asked
+    assert len(standins.asana.service.tasks) == 100 + len(papers)
+
+
+def test_a_task_that_somebody_made_another_papers_is_left_to_that(
+    engine: Engine, synchroniser: Synchroniser, standins: Standins
+) -> None:
+    add_paper(engine)
+    first = synchroniser.sync(PAPER).gid
+    standins.asana.service.tasks[first or ""]["custom_fields"][1]["text_value"] = "2302.00002"
+    again = synchroniser.sync(PAPER)
+    assert (again.error, len(standins.asana.service.tasks)) == (None, 2)
+    assert again.gid != first
+
+
 def test_a_failure_is_kept_with_its_time_of_next_try_and_its_end(
     engine: Engine, synchroniser: Synchroniser, standins: Standins, clock: Clock
 ) -> None:

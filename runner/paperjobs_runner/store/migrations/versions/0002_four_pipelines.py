@@ -203,3 +203,11 @@ def _add_asana_tasks(schema: str | None) -> None:
         sa.PrimaryKeyConstraint("project", "arxiv_id", name=op.f("pk_asana_tasks")),
         schema=schema,
     )
+    op.create_table(
+        "asana_projects",
+        _text("project"),
+        _time("known_until"),
+        _time("read_whole_at"),
+        sa.PrimaryKeyConstraint("project", name=op.f("pk_asana_projects")),
+        schema=schema,
+    )
