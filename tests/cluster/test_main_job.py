@@ -17,6 +17,7 @@ import pytest
 import redis.asyncio
 import sqlalchemy
 
+from paperjobs.seed import SEED_QUEUES
 from paperjobs_standins.papers import sample_papers
 from paperjobs_standins.server import Standins
 from support.controlplane import ControlPlane
@@ -142,6 +143,43 @@ async def test_a_paper_queued_by_the_web_app_ends_as_institutions_in_postgresql_
         names = set(connection.execute(sqlalchemy.text("SELECT name FROM paperjobs.institutions")).scalars())
     engine.dispose()
     assert names == set(paper.institutions)
+
+
+async def test_all_four_jobs_of_a_paper_end_as_what_the_web_app_reads_from_the_views(
+    start: Callable[[], OperatorProcess], app: WebApp, standins: Standins, postgres_url: str
+) -> None:
+    until(start().ready)
+    standins.clear()
+    paper = next(paper for paper in sample_papers() if paper.arxiv_id == "1512.03385")
+    queues = {queue.queue for queue in SEED_QUEUES}
+    jobs = {queue: await app.add(queue, {"paperId": "post-4", "arxivUrl": paper.abs_url}) for queue in queues}
+    results = {queue: await app.wait(queue, job_id, seconds=120) for queue, job_id in jobs.items()}
+    assert {result["arxivId"] for result in results.values()} == {"1512.03385"}
+    assert not [result for result in results.values() if "outcome" in result]
+
+    engine = sqlalchemy.create_engine(postgres_url)
+
+    def read(columns: str, view: str) -> list[Any]:
+        query = f"SELECT {columns} FROM paperjobs.{view} WHERE paper_id = 'post-4'"
+        return [tuple(row) for row in connection.execute(sqlalchemy.text(query))]
+
+    with engine.connect() as connection:
+        assert {pipeline for pipeline, _ in read("pipeline, outcome", "v_results")} == queues
+        assert {family for (family,) in read("family", "v_authors")} == {"He", "Zhang", "Ren", "Sun"}
+        assert {name for (name,) in read("name", "v_institutions")} == set(paper.institutions)
+        ((summary, points),) = read("summary, key_points", "v_abstracts")
+        assert summary
+        assert points
+        assert read("slug, confidence", "v_tags")
+        assert ("cs.CV", True) in read("code, is_primary", "v_categories")
+    engine.dispose()
+
+    # One download and one extraction, whichever of the four came first.
+    fetched = [request.target for request in standins.arxiv.requests if request.target.startswith("/pdf/")]
+    assert len(fetched) == 1
+    assert sum(request.target == "/operation/extractpdf" for request in standins.adobe.requests) == 1
+    # Llm-processing tells Asana: one task.
+    assert len(standins.asana.service.tasks) == 1
 
 
 @pytest.mark.parametrize(

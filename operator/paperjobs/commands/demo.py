@@ -1,4 +1,4 @@
-"""`paperjobs demo`: the main job on real parts, here and now: sample papers in, institutions out, then exit."""
+"""`paperjobs demo`: all pipelines on real parts, here and now: sample papers in, what was found out, then exit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
-
 from paperjobs.commands.local import announce, serve_until
 from paperjobs.errors import PaperJobsError
 from paperjobs.local.board import Board
+from paperjobs.local.findings import findings_table
 from paperjobs.local.offer import served_queues
 from paperjobs.local.sampling import Ended, sample_tasks, work_off
 from paperjobs.local.session import local_session
@@ -30,12 +29,12 @@ from paperjobs.model import RateLimit
 if TYPE_CHECKING:
     from paperjobs_runner.store.read import PaperResult
 
-CONCURRENCY: Final = 4
+CONCURRENCY: Final = 2
 RATE: Final = RateLimit(max=60, per_ms=60_000)
-"""The demo's limits: the seed's 10 starts a minute would make a dozen papers take longer than a minute."""
+"""The demo's limits for each queue: the seed's 5 to 20 starts a minute would make a dozen papers take minutes."""
 
 TIMEOUT_S: Final = 180.0
-"""The demo takes some 15 s; a machine that needs more than this has a fault to look for."""
+"""The demo takes some 40 s; a machine that needs more than this has a fault to look for."""
 
 INTERRUPTED: Final = 130
 
@@ -48,7 +47,7 @@ class DemoTooSlow(PaperJobsError):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the demo; 0 when every paper's institutions were found and stored, else 1."""
+    """Run the demo; 0 when every job of every queue has completed and all kinds of findings are stored, else 1."""
     _parser().parse_args(argv)
     env = {name: value for name, value in os.environ.items() if not name.startswith(REAL_SERVICES)}
     folder = Path(tempfile.mkdtemp(prefix="paperjobs-demo-"))
@@ -90,7 +89,7 @@ async def _demo(folder: Path, env: Mapping[str, str]) -> int:
             except TimeoutError:
                 raise DemoTooSlow from None
             results = await asyncio.to_thread(_stored, session.around.env["DATABASE_URL"])
-    terminal.console.print(_table(results), crop=False)
+    terminal.console.print(findings_table(results), crop=False)
     return _sum_up(ended, results, seconds, terminal)
 
 
@@ -100,35 +99,27 @@ def _stored(database_url: str) -> list[PaperResult]:
     return read_results(database_url)
 
 
-def _table(results: Sequence[PaperResult]) -> Table:
-    table = Table("PAPER", "TITLE", "INSTITUTIONS (AUTHORS)", box=None, pad_edge=False, header_style="bold")
-    for paper in results:
-        counted = [
-            f"{institution} ({sum(institution in author.institutions for author in paper.authors)})"
-            for institution in paper.institutions
-        ]
-        table.add_row(paper.arxiv_id, paper.title, "\n".join(counted) or "none found")
-    return table
-
-
 def _sum_up(ended: Sequence[Ended], results: Sequence[PaperResult], seconds: float, terminal: Terminal) -> int:
     for job in ended:
         if not job.completed:
             terminal.say(f"{job.queue}: {job.task.arxiv_url} failed: {job.state.failed_reason or 'removed'}")
     done = sum(job.completed for job in ended)
-    institutions = {name for paper in results for name in paper.institutions}
-    authors = sum(len(paper.authors) for paper in results)
-    terminal.say(
-        f"{done} of {len(ended)} jobs completed in {seconds:.1f} s; "
-        f"in the database: {len(results)} papers, {len(institutions)} institutions, {authors} authors"
-    )
-    return 0 if done == len(ended) and institutions else 1
+    counts = {
+        "papers": len(results),
+        "authors": sum(len(paper.authors) for paper in results),
+        "institutions": len({name for paper in results for name in paper.institutions}),
+        "abstracts": sum(paper.abstract is not None for paper in results),
+        "tags": len({tag.slug for paper in results for tag in paper.tags}),
+    }
+    found = ", ".join(f"{count} {name}" for name, count in counts.items())
+    terminal.say(f"{done} of {len(ended)} jobs completed in {seconds:.1f} s; in the database: {found}")
+    return 0 if done == len(ended) and all(counts.values()) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog="paperjobs demo",
-        description="Run the main job on a dozen sample papers: BullMQ queue, engine, one process for each run, "
+        description="Run all four pipelines on a dozen sample papers: BullMQ queues, engine, one process for each run, "
         "arXiv, text extraction, language model, database; the external services are stand-ins. Uses a temporary "
         "folder and any free ports, touches nothing else, and ends by itself: 0 when everything was found.",
     )
