@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn
 
 from paperjobs_runner import interrupt
@@ -17,6 +18,9 @@ usage: paperjobs-runner              run the job that the environment assigns (R
        paperjobs-runner db upgrade   create or update the tables in DATABASE_URL
        paperjobs-runner db check     say whether the tables are up to date
        paperjobs-runner asana sync [--all]   tell Asana what runs could not; --all: before the next try is due, too
+       paperjobs-runner tags list    show the vocabulary of auto-tagging
+       paperjobs-runner tags export  print it as CSV (slug,name,description)
+       paperjobs-runner tags import FILE   make that CSV the vocabulary; what is not in it becomes inactive
        paperjobs-runner asana status         list what Asana has not been told, and why
 """
 
@@ -32,23 +36,41 @@ def main() -> NoReturn:
 
 def command(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code."""
-    match list(arguments):
-        case []:
-            from paperjobs_runner.run import run
+    work = _work(arguments)
+    if work is not None:
+        return work()
+    sys.stderr.write(USAGE)
+    return 2
 
-            return int(run(os.environ))
-        case ["db", ("upgrade" | "check") as action]:
-            return _database(action)
-        case ["asana", "sync", *options] if options in ([], ["--all"]):
-            return _asana("sync", every=bool(options))
-        case ["asana", "status"]:
-            return _asana("status")
-        case ["-h" | "--help"]:
-            sys.stdout.write(USAGE)
-            return 0
-        case _:
-            sys.stderr.write(USAGE)
-            return 2
+
+def _work(arguments: Sequence[str]) -> Callable[[], int] | None:
+    """What the command line asks for; None when that is nothing we know."""
+    commands: dict[tuple[str, ...], Callable[[], int]] = {
+        (): _run,
+        ("db", "upgrade"): partial(_database, "upgrade"),
+        ("db", "check"): partial(_database, "check"),
+        ("asana", "sync"): partial(_asana, "sync"),
+        ("asana", "sync", "--all"): partial(_asana, "sync", every=True),
+        ("asana", "status"): partial(_asana, "status"),
+        ("tags", "list"): partial(_tags, "list"),
+        ("tags", "export"): partial(_tags, "export"),
+        ("-h",): _help,
+        ("--help",): _help,
+    }
+    if tuple(arguments[:2]) == ("tags", "import") and len(arguments) == 3:
+        return partial(_tags, "import", arguments[2])
+    return commands.get(tuple(arguments))
+
+
+def _run() -> int:
+    from paperjobs_runner.run import run
+
+    return int(run(os.environ))
+
+
+def _help() -> int:
+    sys.stdout.write(USAGE)
+    return 0
 
 
 def _database(action: str) -> int:
@@ -75,6 +97,17 @@ def _asana(action: str, *, every: bool = False) -> int:
         from paperjobs_runner.asana_sync import command
 
         return int(command.status(os.environ) if action == "status" else command.sync(os.environ, every=every))
+
+    return _exit_code_of(work)
+
+
+def _tags(action: str, file: str = "") -> int:
+    def work() -> int:
+        from paperjobs_runner import tags_command
+
+        if action == "import":
+            return int(tags_command.take(os.environ, file))
+        return int(tags_command.show(os.environ, as_csv=action == "export"))
 
     return _exit_code_of(work)
 

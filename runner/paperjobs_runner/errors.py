@@ -48,6 +48,10 @@ class PipelineUnknown(Permanent):
     """No pipeline of that name is built."""
 
 
+class VocabularyInvalid(Permanent):
+    """The vocabulary file is wrong; the message lists every wrong line."""
+
+
 class PaperUnknown(Permanent):
     """arXiv knows no such paper."""
 
@@ -67,6 +71,8 @@ class PaperUnreadable(Permanent):
 class AnswerRefused(Permanent):
     """Claude declined to read this paper."""
 
+    outcome = "refused"
+    """How the run that ends well all the same calls it (`Provenance.outcome`)."""
     usage: Usage | None = None
     """What it cost all the same."""
 
@@ -74,6 +80,7 @@ class AnswerRefused(Permanent):
 class AnswerTooLong(Permanent):
     """Claude's answer did not fit."""
 
+    outcome = "truncated"
     usage: Usage | None = None
 
     def __init__(self, message: str = "", *, stop_reason: str = "max_tokens") -> None:

@@ -15,6 +15,7 @@ from paperjobs_runner.contract import BUDGETS
 from paperjobs_runner.database_url import DatabaseUrlError, normalise_database_url
 from paperjobs_runner.settings_asana import AsanaSettings, read_asana
 from paperjobs_runner.settings_reader import Reader, http_url
+from paperjobs_runner.settings_tagging import TaggingSettings, read_tagging
 
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 """Cheapest current model; reading an author block needs no more."""
@@ -106,6 +107,7 @@ class Settings:
     storage: StorageSettings
     asana: AsanaSettings | None = None
     """None: no tasks are kept in Asana."""
+    tagging: TaggingSettings = field(default_factory=TaggingSettings)
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -124,6 +126,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         ),
         storage=_storage(reader),
         asana=read_asana(reader),
+        tagging=read_tagging(reader),
     )
     reader.raise_if_wrong()
     return settings

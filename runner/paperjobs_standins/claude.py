@@ -21,6 +21,7 @@ from paperjobs_standins.reading.author_block import read_author_block
 from paperjobs_standins.reading.facts import Facts, facts_of
 from paperjobs_standins.reading.form import FormError, fill
 from paperjobs_standins.reading.prompt import manuscript_in
+from paperjobs_standins.reading.tags import chosen_tags, wants_tags
 
 API_KEY = "sk-ant-standin"
 CHARACTERS_PER_TOKEN = 4
@@ -181,6 +182,8 @@ def _answer(body: Mapping[str, Any]) -> str:
     text = "\n".join(part for one in turns for part in _texts(one.get("content")))
     if wants_abstract(schema):
         return json.dumps(structured_abstract(text), ensure_ascii=False)
+    if wants_tags(schema):
+        return json.dumps(chosen_tags("\n".join(_texts(body.get("system"))), text))
     manuscript = manuscript_in(text)
     facts = facts_of(manuscript, read_author_block(manuscript))
     return json.dumps(fill(schema, facts), ensure_ascii=False) if schema is not None else _prose(facts)

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 PIPELINES: Final[Mapping[str, str]] = {
     "institution-extraction": "paperjobs_runner.pipelines.institution_extraction.pipeline",
+    "auto-tagging": "paperjobs_runner.pipelines.auto_tagging.pipeline",
     "llm-processing": "paperjobs_runner.pipelines.llm_processing.pipeline",
 }
 """Module of each pipeline that is built."""
 
-PLANNED: Final = frozenset({"author-extraction", "auto-tagging"})
+PLANNED: Final = frozenset({"author-extraction"})
 """Pipelines of the web app that are not built yet; each gets a package beside `institution_extraction`."""
 
 

@@ -8,11 +8,12 @@ writing the same findings again changes nothing but a timestamp.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from paperjobs_runner.errors import PaperUnreadable
 from paperjobs_runner.payload import PaperPayload, parse_payload
 from paperjobs_runner.pipelines.context import RunContext
 from paperjobs_runner.pipelines.record import Record
@@ -27,7 +28,11 @@ from paperjobs_runner.services.storage import Storage, open_storage, storage_key
 from paperjobs_runner.store.findings import PaperFacts, Provenance
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from paperjobs_runner.store.write import Store
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -82,6 +87,19 @@ class Paper:
         )
         context.tell(f"{len(text.pages)} pages of text by {text.extractor}")
         return text
+
+    def kept_text(self) -> PaperText | None:
+        """The paper's text if some run has extracted it already; nothing is fetched for it."""
+        try:
+            return kept_text(
+                self.metadata.id, self._context.folder, storage=self._storage, adobe=self._context.settings.adobe
+            )
+        except PaperUnreadable:
+            return None
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """What `query` reads from the database."""
+        return self._record.read(query)
 
     def write(self, store: Store, provenance: Provenance) -> int | None:
         """Store the findings; returns the newer version that is stored already, if there is one, and stays."""

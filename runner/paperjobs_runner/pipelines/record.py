@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from paperjobs_runner.pipelines.context import RunContext
 from paperjobs_runner.services.patience import with_patience
 from paperjobs_runner.store.findings import PaperFacts, Provenance
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from paperjobs_runner.store.write import Store
+
+T = TypeVar("T")
 
 
 class Record:
@@ -32,6 +37,19 @@ class Record:
             )
         # Minutes pass before the result is written; an idle connection would only be in the server's way.
         self._engine.dispose()
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """What `query` reads in a transaction of its own."""
+        from paperjobs_runner.store.session import transaction
+
+        def read() -> T:
+            with transaction(self._engine) as connection:
+                return query(connection)
+
+        try:
+            return with_patience(read, deadline=self._deadline)
+        finally:
+            self._engine.dispose()
 
     def write(self, paper: PaperFacts, provenance: Provenance, store: Store) -> int | None:
         """Store everything in one transaction; returns the newer version that is stored already, if there is one."""

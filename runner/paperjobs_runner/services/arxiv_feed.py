@@ -21,6 +21,10 @@ _ATOM: Final = "{http://www.w3.org/2005/Atom}"
 _ARXIV: Final = "{http://arxiv.org/schemas/atom}"
 
 
+MAX_TERM: Final = 200
+"""Characters of a category term; MSC lists can be long."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PaperMetadata:
     """What arXiv says about one version of a paper."""
@@ -35,6 +39,8 @@ class PaperMetadata:
     updated: datetime | None
     """When this version appeared."""
     primary_category: str | None
+    categories: tuple[str, ...]
+    """Every category term as it stands there: arXiv's codes, the primary one among them, and MSC's and ACM's."""
     doi: str | None
     comment: str
     withdrawn: bool
@@ -77,6 +83,7 @@ def _metadata(entry: Element, found: ArxivId) -> PaperMetadata:
         published=_time(_text(entry, f"{_ATOM}published")),
         updated=_time(_text(entry, f"{_ATOM}updated")),
         primary_category=category.get("term") if category is not None else None,
+        categories=tuple(one_line(one.get("term") or "")[:MAX_TERM] for one in entry.findall(f"{_ATOM}category")),
         doi=_text(entry, f"{_ARXIV}doi") or None,
         comment=comment,
         withdrawn="withdrawn" in comment.lower() or "has been withdrawn" in abstract.lower(),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from paperjobs_runner.arxiv_id import ArxivId
+from paperjobs_runner.services.claude_usage import Usage
+
+_TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,14 @@ class FoundAbstract:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundTag:
+    """A tag of the vocabulary; confidence from 0 to 1."""
+
+    slug: str
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaperFacts:
     """The paper itself, as arXiv describes it."""
 
@@ -76,7 +88,7 @@ class Provenance:
     """How the findings came about."""
 
     extractor: str
-    """What read the PDF: adobe or pypdf."""
+    """What read the PDF: adobe or pypdf; none when only what arXiv says was used."""
     model: str
     prompt_version: str
     input_tokens: int = 0
@@ -89,3 +101,12 @@ class Provenance:
     """done, refused or truncated: the last two are the model's, and what is known without it is stored all the same."""
     detail: str | None = None
     """One sentence about an outcome other than done."""
+
+    def spent(
+        self, usage: Usage | None, *, dropped: int = 0, outcome: str = "done", detail: str | None = None
+    ) -> Provenance:
+        """The same with what the answer cost, and how it ended."""
+        if usage is not None:
+            cost = {name: getattr(usage, name) for name in ("model", *_TOKENS)}
+            return replace(self, **cost, dropped=dropped, outcome=outcome, detail=detail)
+        return replace(self, dropped=dropped, outcome=outcome, detail=detail)

@@ -7,7 +7,7 @@ Title, abstract and categories say what a paper is about well enough that tags a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from paperjobs_runner.arxiv_categories import canonical_categories
 from paperjobs_runner.errors import AnswerRefused, AnswerTooLong
@@ -18,7 +18,9 @@ from paperjobs_runner.pipelines.context import RunContext
 from paperjobs_runner.pipelines.paper import Paper, open_paper
 from paperjobs_runner.services.claude import ask
 from paperjobs_runner.store.findings import Provenance
-from paperjobs_runner.store.vocabulary import VocabularyTag, read_vocabulary
+
+if TYPE_CHECKING:
+    from paperjobs_runner.store.vocabulary import VocabularyTag
 
 MAX_TOKENS: Final = 2_000
 """Tokens of an answer, thinking included; eight tags need about 200."""
@@ -29,11 +31,11 @@ def run(context: RunContext) -> Mapping[str, Any]:
     with open_paper(context) as paper:
         metadata = paper.metadata
         categories = canonical_categories(metadata.categories, metadata.primary_category)
-        vocabulary = paper.read(read_vocabulary)
-        found, provenance = _tags(context, paper, categories, vocabulary)
         # Here, not above: SQLAlchemy takes 0.2 s, and arXiv should be asked first.
         from paperjobs_runner.store.tags import write_tags
+        from paperjobs_runner.store.vocabulary import read_vocabulary
 
+        found, provenance = _tags(context, paper, categories, paper.read(read_vocabulary))
         tags = found.tags if found is not None else None
         newer = paper.write(lambda connection, pk: write_tags(connection, pk, categories, tags), provenance)
         context.step(100, "done")
@@ -56,7 +58,7 @@ def _tags(
         extractor=text.extractor if text is not None else "none", model=model, prompt_version=prompt.PROMPT_VERSION
     )
     if not vocabulary:
-        context.tell("the vocabulary is empty, so there is nothing to choose from; fill it: paperjobs-runner tags import")
+        context.tell("the vocabulary is empty: no tag to choose; fill it with `paperjobs-runner tags import`")
         return Accepted(tags=(), dropped=0), source
     slugs = frozenset(tag.slug for tag in vocabulary)
     limits = Limits(most=tagging.max_tags, min_confidence=tagging.min_confidence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -72,6 +74,7 @@ def upgrade() -> None:
     _name_the_pipeline(schema)
     _add_abstracts(schema)
     _add_tags(schema)
+    _seed_vocabulary(schema)
     _add_asana_tasks(schema)
     prefix = f"{schema}." if schema else ""
     for name, query in VIEWS.items():
@@ -184,6 +187,18 @@ def _add_tags(schema: str | None) -> None:
         sa.PrimaryKeyConstraint("paper", "code", name=op.f("pk_paper_categories")),
         schema=schema,
     )
+
+
+def _seed_vocabulary(schema: str | None) -> None:
+    """Once: from then on the vocabulary is people's own."""
+    tags = sa.table(
+        "tags",
+        *(sa.column(name, sa.String()) for name in ("slug", "name", "description")),
+        sa.column("active", sa.Boolean()),
+        schema=schema,
+    )
+    with (Path(__file__).parents[1] / "vocabulary.csv").open(encoding="utf-8", newline="") as file:
+        op.bulk_insert(tags, [{**row, "active": True} for row in csv.DictReader(file)])
 
 
 def _add_asana_tasks(schema: str | None) -> None:
