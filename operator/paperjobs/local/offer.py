@@ -21,14 +21,14 @@ NO_IMAGE = "none"
 def served_queues(file: Path | None, say: Callable[[str], None]) -> Sequence[QueueSettings]:
     """The queues to serve; raises SettingsError that lists everything wrong with `file`.
 
-    A queue whose pipeline is not built yet is left alone and said so: serving it would fail every job for good.
+    A queue whose pipeline this runner does not have is left alone and said so: serving it would fail every job for good.
     """
     from paperjobs_runner.pipelines import PIPELINES
 
     queues = SEED_QUEUES if file is None else read_queues(file)
     unserved = [queue.queue for queue in queues if queue.pipeline not in PIPELINES]
     if unserved:
-        say(f"not served, since their pipelines are not built yet (their jobs wait): {', '.join(unserved)}")
+        say(f"not served, since this runner lacks their pipelines (their jobs wait): {', '.join(unserved)}")
     served = tuple(queue for queue in queues if queue.pipeline in PIPELINES)
     if not served:
         raise SettingsError(f"no queue to serve; pipelines that are built: {', '.join(sorted(PIPELINES))}")

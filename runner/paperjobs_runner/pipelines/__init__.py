@@ -20,10 +20,7 @@ PIPELINES: Final[Mapping[str, str]] = {
     "auto-tagging": "paperjobs_runner.pipelines.auto_tagging.pipeline",
     "llm-processing": "paperjobs_runner.pipelines.llm_processing.pipeline",
 }
-"""Module of each pipeline that is built."""
-
-PLANNED: Final = frozenset({"author-extraction"})
-"""Pipelines of the web app that are not built yet; each gets a package beside `institution_extraction`."""
+"""Module of each pipeline."""
 
 
 class Pipeline(Protocol):
@@ -34,12 +31,10 @@ class Pipeline(Protocol):
 
 
 def check_pipeline(name: str) -> None:
-    """Raise PipelineUnknown unless a pipeline of that name is built."""
+    """Raise PipelineUnknown unless there is a pipeline of that name."""
     if name in PIPELINES:
         return
     built = ", ".join(sorted(PIPELINES))
-    if name in PLANNED:
-        raise PipelineUnknown(f"the pipeline {name!r} is planned but not built yet; built: {built}")
     raise PipelineUnknown(f"there is no pipeline {name[:80]!r}; built: {built}; correct the queue's PaperQueue")
 
 

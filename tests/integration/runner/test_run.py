@@ -151,7 +151,7 @@ def test_a_redis_that_is_gone_does_not_fail_the_run(env: dict[str, str]) -> None
             "arxivUrl: expected a link such as https://arxiv.org/abs/2301.12345, got",
         ),
         (payload(paperId="p", arxivUrl="2912.00001"), "PaperUnknown", "arXiv has no paper 2912.00001"),
-        ({"PAPERJOBS_PIPELINE": "auto-tagging"}, "PipelineUnknown", "planned but not built yet"),
+        ({"PAPERJOBS_PIPELINE": "paper-folding"}, "PipelineUnknown", "there is no pipeline 'paper-folding'"),
         ({"PAPERJOBS_PIPELINE": "no-such"}, "PipelineUnknown", "there is no pipeline 'no-such'"),
     ],
 )
