@@ -21,7 +21,7 @@ NO_IMAGE = "none"
 def served_queues(file: Path | None, say: Callable[[str], None]) -> Sequence[QueueSettings]:
     """The queues to serve; raises SettingsError that lists everything wrong with `file`.
 
-    A queue whose pipeline this runner does not have is left alone and said so: serving it would fail every job for good.
+    A queue whose pipeline the runner lacks is left alone and said so: serving it would fail every job for good.
     """
     from paperjobs_runner.pipelines import PIPELINES
 
