@@ -265,6 +265,8 @@ RunLog()
 asana = Asana(AsanaSettings(api_key=sys.argv[1], project="1", url=sys.argv[2]), Deadline.after(60))
 logging.getLogger("asana.rest").warning("a warning of the SDK")
 logging.getLogger("urllib3.connectionpool").warning("a warning of urllib3")
+logging.getLogger().setLevel(logging.DEBUG)
+logging.getLogger("asana.rest").debug("response body: a paper's abstract")
 try:
     list(asana.tasks())
 except Exception as error:

@@ -173,6 +173,8 @@ def test_a_deleted_task_is_looked_for_and_else_made_again(
     first = synchroniser.sync(PAPER)
     standins.asana.service.tasks.clear()
     theirs = add_task(standins, **paper_task(PAPER)) if copy else None
+    for task in standins.asana.service.tasks.values():  # known of old, and as another task than ours
+        task["modified_at"] = (START - timedelta(hours=1)).isoformat()
     calls(standins)
     again = synchroniser.sync(PAPER)
     assert again.gid != first.gid
@@ -362,6 +364,22 @@ def test_what_a_killed_run_made_is_found_when_its_lease_has_ended(
     assert synchroniser.due(None) == [PAPER]
     assert synchroniser.sync(PAPER).gid == made
     assert list(standins.asana.service.tasks) == [made]
+
+
+def test_what_a_killed_run_may_have_made_until_its_lease_ended_is_looked_for_in_the_whole_project(
+    engine: Engine, settings: AsanaSettings, synchroniser: Synchroniser, standins: Standins, clock: Clock
+) -> None:
+    add_paper(engine)
+    add_paper(engine, "2302.00002")
+    with transaction(engine) as connection:
+        until = START + module.LEASE
+        asana_tasks.take_lease(connection, settings.project, PAPER, holder="killed", now=START, until=until)
+    clock.time += timedelta(minutes=1)
+    synchroniser.sync("2302.00002")  # looks the project through, too early for the task that the killed run made last
+    made = add_task(standins, **paper_task(PAPER))
+    standins.asana.service.tasks[made]["modified_at"] = (START - timedelta(hours=1)).isoformat()
+    clock.time += module.LEASE
+    assert synchroniser.sync(PAPER).gid == made
 
 
 def test_what_is_stored_while_asana_is_told_is_told_next(
