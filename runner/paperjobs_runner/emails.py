@@ -106,9 +106,7 @@ def _placed(match: re.Match[str], locals_: list[str]) -> list[PlacedEmail]:
     if not all(len(address) <= MAX_ADDRESS for address in addresses):
         return []
     return [
-        PlacedEmail(
-            address=address, start=match.start(), end=match.end(), position=position, group_size=len(addresses)
-        )
+        PlacedEmail(address=address, start=match.start(), end=match.end(), position=position, group_size=len(addresses))
         for position, address in enumerate(addresses)
         if is_email(address)
     ]

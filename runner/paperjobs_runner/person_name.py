@@ -1,7 +1,7 @@
 """Splits an author's name, as arXiv gives it, into given name, family name and suffix. Pure.
 
-The order of the words stays arXiv's: whether "Wang Wei" is a Mr Wang or a Mr Wei cannot be told from the name, and arXiv
-asks for the family name last. Every word of the name ends up in exactly one part.
+The order of the words stays arXiv's: whether "Wang Wei" is a Mr Wang or a Mr Wei cannot be told from the name, and
+arXiv asks for the family name last. Every word of the name ends up in exactly one part.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from paperjobs_runner.names import name_key
 from paperjobs_runner.textclean import one_line
 
 _PARTICLES: Final = frozenset(
-    "van von vom vander vanden de der den del della dello delle degli di da do dos das du des la le los las el al "
-    "bin ibn ben ter ten te tot zu zur zum zum af av of op st st. 't d' dell' dall' l' o'".split()
+    re.findall(
+        r"\S+",
+        "van von vom vander vanden de der den del della dello delle degli di da do dos das du des la le los las el al "
+        "bin ibn ben ter ten te tot zu zur zum af av of op st st. 't d' dell' dall' l' o'",
+    )
 )
 """Words before a family name that belong to it."""
 _CAPITAL_PARTICLES: Final = _PARTICLES - {"ben", "te", "do", "of", "tot", "op", "bin", "av", "af"}
 """Those that are particles with a capital letter too; the others are given names then (Ben, Do)."""
-_VIETNAMESE: Final = frozenset("nguyen tran pham hoang huynh phan vu vo dang bui do ho ngo duong ly le".split())
+_VIETNAMESE: Final = frozenset(
+    re.findall(r"\w+", "nguyen tran pham hoang huynh phan vu vo dang bui do ho ngo duong ly le")
+)
 """Before these family names Van is a middle name."""
 _JOINED: Final = frozenset({"filho", "neto", "sobrinho", "junior"})
 """Portuguese: son, grandson, nephew; cited with the family name before them."""

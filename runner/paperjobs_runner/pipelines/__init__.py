@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PIPELINES: Final[Mapping[str, str]] = {
     "institution-extraction": "paperjobs_runner.pipelines.institution_extraction.pipeline",
+    "author-extraction": "paperjobs_runner.pipelines.author_extraction.pipeline",
     "auto-tagging": "paperjobs_runner.pipelines.auto_tagging.pipeline",
     "llm-processing": "paperjobs_runner.pipelines.llm_processing.pipeline",
 }

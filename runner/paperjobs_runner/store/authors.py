@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
+from paperjobs_runner.store.findings import FoundPerson
 from paperjobs_runner.store.models import Author
 
 
@@ -33,3 +34,23 @@ def write_author_rows(connection: Connection, paper: int, names: Sequence[str]) 
         statement = insert(Author).values(paper=paper, position=position, name=name).returning(Author.id)
         ids.append(connection.execute(statement).scalar_one())
     return ids
+
+
+def write_people(
+    connection: Connection, paper: int, names: Sequence[str], people: Sequence[FoundPerson], *, details: bool
+) -> None:
+    """Write what is known of each author. Without `details` only the parts of the names: the rest was not asked for."""
+    for author, person in zip(write_author_rows(connection, paper, names), people, strict=True):
+        values: dict[str, object] = {
+            "given": person.given,
+            "family": person.family,
+            "suffix": person.suffix,
+            "is_collaboration": person.is_collaboration,
+        }
+        if details:
+            values |= {
+                "orcid": person.orcid,
+                "emails": list(person.emails),
+                "is_corresponding": person.is_corresponding,
+            }
+        connection.execute(update(Author).where(Author.id == author).values(**values))

@@ -38,6 +38,19 @@ class FoundAuthor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundPerson:
+    """What is known of an author beside the name in arXiv's list."""
+
+    given: str | None
+    family: str | None
+    suffix: str | None
+    is_collaboration: bool
+    orcid: str | None = None
+    emails: tuple[str, ...] = ()
+    is_corresponding: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """The institutions and authors of one paper, and how much of the answer was not borne out by the paper."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paperjobs_standins.reading.author_block import AuthorBlock
+from paperjobs_standins.reading.contacts import contacts_of
 from paperjobs_standins.reading.people import is_collaboration
 from paperjobs_standins.reading.prompt import Manuscript
 
@@ -29,6 +30,9 @@ class AuthorFact:
     name: str
     institutions: tuple[int, ...]
     """Positions in `Facts.institutions`."""
+    emails: tuple[str, ...] = ()
+    orcid: str = ""
+    corresponding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,7 @@ class Facts:
 def facts_of(manuscript: Manuscript, block: AuthorBlock) -> Facts:
     """Institutions once each; authors as the prompt lists them, a collaboration standing for all its members."""
     names = list(manuscript.authors or dict.fromkeys(block.authors))
+    contacts = contacts_of(manuscript.pages, names)
     first = {link.institution.name: link for link in reversed(block.links)}
     order = list(dict.fromkeys(link.institution.name for link in block.links))
     everywhere = tuple(range(len(order)))
@@ -51,8 +56,11 @@ def facts_of(manuscript: Manuscript, block: AuthorBlock) -> Facts:
             institutions=everywhere
             if is_collaboration(name)
             else tuple(dict.fromkeys(order.index(one.institution.name) for one in block.links if one.author == name)),
+            emails=tuple(contact.emails),
+            orcid=contact.orcid,
+            corresponding=contact.corresponding,
         )
-        for name in names
+        for name, contact in zip(names, contacts, strict=True)
     ]
     institutions = [
         InstitutionFact(

@@ -31,6 +31,10 @@ _EVIDENCE = {
     "affiliation_text",
 }
 _PAGE = {"page", "page_number"}
+_EMAILS = {"emails", "email", "email_addresses"}
+_ORCID = {"orcid", "orcid_id"}
+_CORRESPONDING = {"corresponding", "is_corresponding", "corresponding_author"}
+_PRINTED = {"printed_name", "name_as_printed"}
 
 
 class FormError(ValueError):
@@ -81,6 +85,8 @@ class _Filler:
 
     def _array(self, schema: Schema, name: str, scope: Scope) -> list[Any]:
         items = self._resolved(schema.get("items", {}))
+        if isinstance(scope, AuthorFact) and name.lower() in _EMAILS:
+            return list(scope.emails)
         from_one = "from 1" in f"{schema.get('description', '')} {items.get('description', '')}"
         positions, source = self._positions(name, scope)
         if items.get("type") == "integer":
@@ -119,6 +125,8 @@ def _known(name: str, scope: Scope) -> str | int:
         return ""
     if name in _NAME:
         return scope.name
+    if isinstance(scope, AuthorFact):
+        return _of_author(name, scope)
     if isinstance(scope, InstitutionFact):
         for names, value in (
             (_DEPARTMENT, scope.department),
@@ -129,3 +137,13 @@ def _known(name: str, scope: Scope) -> str | int:
             if name in names:
                 return value
     return ""
+
+
+def _of_author(name: str, author: AuthorFact) -> str | int:
+    if name in _PRINTED:
+        return author.name
+    if name in _EMAILS:
+        return next(iter(author.emails), "")
+    if name in _ORCID:
+        return author.orcid
+    return author.corresponding if name in _CORRESPONDING else ""

@@ -1,0 +1,1 @@
+"""Finds out about a paper's authors: names in parts, e-mails, ORCID iDs, affiliations, who corresponds."""
