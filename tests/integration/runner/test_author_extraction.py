@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import PaperResult, read_results
 from paperjobs_standins.claude import reply
 from paperjobs_standins.server import Standins
+from support.postgres import postgres_database
 from support.runner_process import Ended, end_of, environment, run, start
 
 PIPELINES = ("author-extraction", "institution-extraction")
@@ -99,17 +101,24 @@ def test_what_an_earlier_run_found_outlives_a_refusal(env: dict[str, str], stand
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_both_pipelines_end_in_the_same_whichever_comes_first_however_often_and_both_at_once(
-    base: dict[str, str], database: str, request: pytest.FixtureRequest, new_database: Path, tmp_path: Path
+    base: dict[str, str], database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    def fresh(name: str) -> dict[str, str]:
-        if database == "postgresql":
-            url = request.getfixturevalue("new_postgres_url")()
-        else:
-            url = f"sqlite:///{tmp_path}/{name}.db"
-        upgrade(normalise_database_url(url))
-        return {**base, "DATABASE_URL": url}
+    with ExitStack() as stack:
 
-    one, other, often, together = (fresh(name) for name in ("one", "other", "often", "together"))
+        def fresh(name: str) -> dict[str, str]:
+            if database == "postgresql":
+                url = stack.enter_context(postgres_database(request.getfixturevalue("postgres_server_url")))
+            else:
+                url = f"sqlite:///{tmp_path}/{name}.db"
+            upgrade(normalise_database_url(url))
+            return {**base, "DATABASE_URL": url}
+
+        _same_in_every_order(*(fresh(name) for name in ("one", "other", "often", "together")))
+
+
+def _same_in_every_order(
+    one: dict[str, str], other: dict[str, str], often: dict[str, str], together: dict[str, str]
+) -> None:
     in_order(one, PIPELINES)
     in_order(other, PIPELINES[::-1])
     in_order(often, (*PIPELINES, *PIPELINES[::-1]))

@@ -15,7 +15,7 @@ from paperjobs_runner.emails import emails_in, is_email
         ("ana@ethz.ch", ["ana@ethz.ch"]),
         ("Write to Ana.Simic@Phys.ETHZ.ch.", ["Ana.Simic@phys.ethz.ch"]),
         ("ana+arxiv@x.edu, bo_li@x.ac.uk", ["ana+arxiv@x.edu", "bo_li@x.ac.uk"]),
-        ("∗ana@x.edu †bo@x.edu", ["ana@x.edu", "bo@x.edu"]),  # footnote marks
+        ("\u2217ana@x.edu †bo@x.edu", ["ana@x.edu", "bo@x.edu"]),  # footnote marks
         ("(ana@x.edu)", ["ana@x.edu"]),
         ("<ana@x.edu>.", ["ana@x.edu"]),
         ("e-mail:ana@x.edu;bo@y.org", ["ana@x.edu", "bo@y.org"]),
