@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Another project's environment must not take the place of this one's.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup demo test test-unit test-integration test-cluster test-promises test-e2e model bench chaos control-plane check format clean
+.PHONY: help setup demo test test-unit test-integration test-cluster test-promises test-e2e model fuzz bench chaos control-plane check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-e2e: setup ## Run the demo as a test
 
 model: setup ## Drive the engine through many more random schedules of faults (SCHEDULES=50000)
 	PAPERJOBS_SCHEDULES=$(or $(SCHEDULES),20000) $(PYTEST) tests/model
+
+fuzz: setup ## Feed the runner many more broken and hostile inputs (CASES=20 times as many, SEED=anything)
+	PAPERJOBS_FUZZ_CASES=$(or $(CASES),10) PAPERJOBS_FUZZ_SEED=$(or $(SEED),$$RANDOM) $(PYTEST) tests/fuzz -s --timeout=0
 
 bench: setup control-plane ## Measure speed and cost, each figure beside a baseline (BENCH_ARGS="idle --json FILE")
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH_ARGS)

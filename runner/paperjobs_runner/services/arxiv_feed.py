@@ -6,7 +6,7 @@ Format: https://info.arxiv.org/help/api/user-manual.html#_details_of_atom_result
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from xml.etree.ElementTree import Element, ParseError
 
@@ -54,7 +54,7 @@ def read_feed(body: bytes, wanted: ArxivId) -> PaperMetadata | None:
     """
     try:
         feed = fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError):
+    except (ParseError, DefusedXmlException, ValueError, LookupError):  # the last: an encoding nobody knows
         raise ServiceFailed("arXiv answered with something that is not an Atom feed") from None
     if feed.tag != f"{_ATOM}feed":
         raise ServiceFailed("arXiv answered with something that is not an Atom feed")
@@ -82,7 +82,7 @@ def _metadata(entry: Element, found: ArxivId) -> PaperMetadata:
         abstract=abstract,
         published=_time(_text(entry, f"{_ATOM}published")),
         updated=_time(_text(entry, f"{_ATOM}updated")),
-        primary_category=category.get("term") if category is not None else None,
+        primary_category=one_line(category.get("term") or "")[:MAX_TERM] or None if category is not None else None,
         categories=tuple(one_line(one.get("term") or "")[:MAX_TERM] for one in entry.findall(f"{_ATOM}category")),
         doi=_text(entry, f"{_ARXIV}doi") or None,
         comment=comment,
@@ -103,6 +103,7 @@ def _text(element: Element, tag: str) -> str:
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        time = datetime.fromisoformat(text)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: a year before the first or after the last
         return None

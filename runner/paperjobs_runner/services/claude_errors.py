@@ -37,7 +37,7 @@ def translated() -> Iterator[None]:
         raise ServiceFailed("Claude did not answer in time") from None
     except anthropic.APIConnectionError:
         raise ServiceFailed("Claude cannot be reached") from None
-    except (anthropic.AnthropicError, json.JSONDecodeError) as error:
+    except (anthropic.AnthropicError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ServiceFailed(f"Claude's answer cannot be read ({type(error).__name__})") from None
 
 

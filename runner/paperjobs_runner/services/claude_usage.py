@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from paperjobs_runner.textclean import one_line
+
+MAX_TOKENS: Final = 100_000_000
+"""No model reads as many; two such counts still fit into the database's integers."""
+MAX_MODEL: Final = 100
+"""Characters of a model's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +30,7 @@ class Usage:
     def and_of(self, message: Any) -> Usage:
         """This and what the SDK's message cost."""
         return self + Usage(
-            model=str(message.model or self.model),
+            model=_name(message.model) or self.model,
             input_tokens=_tokens(message, "input_tokens"),
             output_tokens=_tokens(message, "output_tokens"),
             cache_read_tokens=_tokens(message, "cache_read_input_tokens"),
@@ -42,4 +49,8 @@ class Usage:
 
 def _tokens(message: Any, name: str) -> int:
     count = getattr(message.usage, name, None)
-    return count if isinstance(count, int) else 0
+    return count if type(count) is int and 0 <= count <= MAX_TOKENS else 0
+
+
+def _name(model: Any) -> str:
+    return one_line(model)[:MAX_MODEL] if isinstance(model, str) else ""

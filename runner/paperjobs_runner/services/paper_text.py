@@ -22,12 +22,15 @@ from paperjobs_runner.services.pdftext import pdf_pages
 from paperjobs_runner.services.pdftext_child import MAX_CHARACTERS, MAX_PAGE_CHARACTERS, MAX_PAGES
 from paperjobs_runner.services.storage import Storage, storage_key
 from paperjobs_runner.settings import AdobeSettings
-from paperjobs_runner.textclean import clean_page
+from paperjobs_runner.textclean import clean_page, storable
 
 FORM: Final = 2
 """Version of the kept text; part of its key, so that a better clean-up does not meet older texts."""
 MIN_LETTERS: Final = 100
 """Letters a paper has at least; fewer mean scanned pages without text."""
+
+MAX_KEPT_BYTES: Final = 13 * MAX_CHARACTERS
+"""JSON in ASCII writes a character as up to twelve bytes."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,13 +108,18 @@ def _cleaned(pages: list[str], extractor: str) -> PaperText:
 
 
 def _read(kept: Path) -> PaperText | None:
-    """The kept text; None when the file is not what we wrote."""
+    """The kept text; None when the file is not what we wrote: whoever may write to the bucket may have changed it."""
+    if kept.stat().st_size > MAX_KEPT_BYTES:
+        return None
     try:
         value = json.loads(kept.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     pages = value.get("pages") if isinstance(value, dict) else None
     if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
+        return None
+    within = len(pages) <= MAX_PAGES and all(len(page) <= MAX_PAGE_CHARACTERS for page in pages)
+    if not within or any(storable(page) != page for page in pages):
         return None
     return PaperText(pages=tuple(pages), extractor="adobe" if value.get("extractor") == "adobe" else "pypdf")
 

@@ -7,6 +7,7 @@ rate-limited: the job returns to its queue, and the queue is held.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,9 @@ TRIES: Final = 3
 LONGEST_PAUSE_S: Final = 10.0
 """Seconds a run will sleep for a service; a longer wait is the queue's business."""
 
+JITTER: Final = 0.5
+"""A pause of our own choice is longer by up to this part: runs that failed together do not come back together."""
+
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -34,8 +38,9 @@ def with_patience(
     allowance: Allowance = UNLIMITED,
     tries: int = TRIES,
     first_pause_s: float = 1.0,
+    chance: Callable[[], float] = random.random,
 ) -> _T:
-    """Call, and call again after ServiceFailed (1 s, 2 s …) or a short RateLimited; any other error passes through.
+    """Call, and call again after ServiceFailed (1 s, 2 s …, longer by chance) or a short RateLimited; others pass through.
 
     `call` draws on `allowance`. A service that asks to wait holds it, for everyone; the next `draw` waits for that too.
     """
@@ -45,7 +50,8 @@ def with_patience(
         except BudgetSpent:
             raise
         except (ServiceFailed, RateLimited) as error:
-            pause, longest, held = first_pause_s * 2 ** (attempt - 1), LONGEST_PAUSE_S, False
+            pause = first_pause_s * 2 ** (attempt - 1) * (1 + JITTER * chance())
+            longest, held = LONGEST_PAUSE_S, False
             if isinstance(error, RateLimited):
                 pause, held = error.retry_after_ms / 1000, allowance.hold(error)
                 longest = LONGEST_WAIT_S if held else LONGEST_PAUSE_S
@@ -66,7 +72,7 @@ def retry_after_ms(header: str | None, *, default_s: float, now: datetime | None
     except ValueError:
         try:
             date = parsedate_to_datetime(text)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):  # no date, or one that no calendar has
             pass
         else:
             date = date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -16,6 +16,9 @@ from paperjobs_runner.services import pdftext_child
 WALL_S: Final = 120.0
 """Seconds; a 30-page paper takes under 2. A busy machine may be slower than the child's own CPU limit."""
 
+PAPERS_FAULT: Final = (-signal.SIGXCPU, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+"""Ends of the child that the same file would bring about again: no time left, or nesting that broke the C stack."""
+
 
 def pdf_pages(pdf: Path, deadline: Deadline) -> list[str]:
     """The raw text of each page; raises PaperUnreadable."""
@@ -28,7 +31,7 @@ def pdf_pages(pdf: Path, deadline: Deadline) -> list[str]:
         raise Temporary(f"reading the PDF took longer than {limit:.3g} s") from None
     if child.returncode == pdftext_child.UNREADABLE:
         raise PaperUnreadable(f"the PDF cannot be read ({child.stderr.decode('utf-8', 'replace').strip()[:100]})")
-    if child.returncode in (pdftext_child.TOO_MUCH, -signal.SIGXCPU):
+    if child.returncode in (pdftext_child.TOO_MUCH, *PAPERS_FAULT):
         raise PaperUnreadable("the PDF cannot be read: it needs more time or memory than a paper should")
     if child.returncode < 0:
         # Not the paper's fault, as far as one can tell: a SIGTERM, or the SIGKILL of a pod that is short of memory.

@@ -41,8 +41,8 @@ class Service:
 
 def test_a_service_that_stumbles_twice_is_asked_three_times() -> None:
     time, service = Time(), Service([ServiceFailed(), ServiceFailed()])
-    assert with_patience(service, deadline=time.deadline(600)) == "answer"
-    assert time.slept == [1, 2]
+    assert with_patience(service, deadline=time.deadline(600), chance=iter([0.0, 1.0]).__next__) == "answer"
+    assert time.slept == [1, 3], "the second pause is longer by chance, at most by half"
 
 
 def test_after_the_third_failure_the_run_gives_up() -> None:
@@ -95,3 +95,7 @@ def test_nothing_is_slept_that_the_deadline_does_not_allow() -> None:
 def test_retry_after_is_read_in_both_forms_and_capped(header: str | None, expected: int) -> None:
     now = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
     assert retry_after_ms(header, default_s=7, now=now) == expected
+
+
+def test_a_date_that_no_calendar_has_counts_as_no_retry_after() -> None:
+    assert retry_after_ms("Fri, 2147483648 Dec 9999 23:59:59 -1400", default_s=30) == 30_000
