@@ -40,7 +40,7 @@ def with_patience(
     first_pause_s: float = 1.0,
     chance: Callable[[], float] = random.random,
 ) -> _T:
-    """Call, and call again after ServiceFailed (1 s, 2 s …, longer by chance) or a short RateLimited; others pass through.
+    """Call, and call again after ServiceFailed (1 s, 2 s …, longer by chance) or a short RateLimited; others pass.
 
     `call` draws on `allowance`. A service that asks to wait holds it, for everyone; the next `draw` waits for that too.
     """
