@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -47,6 +48,19 @@ class JsonFormatter(logging.Formatter):
         return self.redact(str(value))
 
 
+class _Mirror(logging.Handler):
+    """Passes our own warnings and errors on, without what `extra` and tracebacks add."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # What tells of a failed write must not be written again.
+        if not record.name.endswith(".progress"):
+            self._write(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
 class RunLog:
     """The run's log: set up once, told what it learns (who the run is, which step, which secrets)."""
 
@@ -71,6 +85,16 @@ class RunLog:
     def hide(self, redact: Redactor) -> None:
         """Use this redactor from now on."""
         self._formatter.redact = redact
+
+    @contextmanager
+    def mirrored(self, write: Callable[[str], None]) -> Iterator[None]:
+        """Give `write` our own warnings and errors too, meanwhile."""
+        ours, mirror = logging.getLogger("paperjobs_runner"), _Mirror(write)
+        ours.addHandler(mirror)
+        try:
+            yield
+        finally:
+            ours.removeHandler(mirror)
 
     @property
     def step(self) -> str:

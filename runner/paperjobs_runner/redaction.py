@@ -5,10 +5,12 @@ Our messages are built without secrets; this is the second line, for tracebacks 
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK: Final = "***"
 
@@ -23,11 +25,11 @@ _PATTERNS: Final = (
 
 
 class Redactor:
-    """Masks a fixed set of secret values, in plain and URL-quoted form, and the known patterns of others."""
+    """Masks a fixed set of secret values, in every form in which they travel, and the known patterns of others."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         # Very short values would mask half of every text; such a password protects nothing anyway.
-        values = {form for value in secrets if len(value) >= 6 for form in (value, quote(value, safe=""))}
+        values = {form for value in secrets if len(value) >= 6 for form in _forms(value)}
         self._values = sorted(values, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -37,3 +39,18 @@ class Redactor:
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
+
+
+def _forms(value: str) -> set[str]:
+    """The value as it stands in a header, a URL, a form, JSON, Python's repr, and base64."""
+    encoded = value.encode("utf-8", "surrogateescape")
+    return {
+        value,
+        quote(encoded),
+        quote(encoded, safe=""),
+        quote_plus(encoded),
+        json.dumps(value)[1:-1],
+        repr(value)[1:-1],
+        base64.b64encode(encoded).decode(),
+        base64.urlsafe_b64encode(encoded).decode(),
+    }

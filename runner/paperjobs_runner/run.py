@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from paperjobs_runner import interrupt
 from paperjobs_runner.contract import DEFAULT_TERMINATION_LOG, TERMINATION_LOG, Assignment, ExitCode, Report
-from paperjobs_runner.errors import ending
+from paperjobs_runner.errors import Superseded, ending
 from paperjobs_runner.jsonlog import RunLog
 from paperjobs_runner.redaction import Redactor
 
@@ -81,7 +81,15 @@ def _work(env: Mapping[str, str], log: RunLog) -> Mapping[str, Any]:
             log=log,
             folder=Path(folder),
         )
-        return load_pipeline(assignment.pipeline).run(context)
+        with log.mirrored(progress.log):
+            try:
+                return load_pipeline(assignment.pipeline).run(context)
+            except Superseded:  # the job is another run's now
+                raise
+            except BaseException as error:
+                # At most two of Redis' time limits, of the seconds that are kept back for the report.
+                progress.log(f"failed: {ending(error, step=log.step)[1].message}")
+                raise
 
 
 def _identity(assignment: Assignment) -> Mapping[str, Any]:

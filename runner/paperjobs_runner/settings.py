@@ -157,6 +157,7 @@ def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
         "ANTHROPIC_API_KEY",
         "ADOBE_CLIENT_ID",
         "ADOBE_CLIENT_SECRET",
+        "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
         "ASANA_API_KEY",

@@ -19,6 +19,7 @@ from bench import (
     idle,
     latency,
     limitedit,
+    pipelines,
     restart,
     runner_run,
     runner_start,
@@ -42,6 +43,7 @@ MEASURES: Final[dict[str, Callable[[Path], list[Figure]]]] = {
     "waiting": scale.measure_waiting,
     "runner-start": runner_start.measure,
     "runner-run": runner_run.measure,
+    "pipelines": pipelines.measure,
     "idle": idle.measure,
 }
 """In the order in which they are measured; each in a folder of its own."""

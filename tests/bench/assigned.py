@@ -58,6 +58,12 @@ class Surroundings:
             "PAPERJOBS_TERMINATION_LOG": str(self.folder / f"{name}.termination"),
         }
 
+    def forget_feeds(self) -> None:
+        """Of what arXiv said in the last hours, so that it is asked again."""
+        with redis.Redis(host="127.0.0.1", port=self.valkey_port) as client:
+            if keys := list(client.scan_iter("{paperjobs}:arxiv:feed:*")):
+                client.delete(*keys)
+
 
 @contextmanager
 def surroundings(folder: Path) -> Iterator[Surroundings]:

@@ -31,6 +31,7 @@ def measure(folder: Path) -> list[Figure]:
         environment["ARXIV_API_URL"] = environment["ARXIV_API_URL"].replace(around.standins.arxiv.url, door.url)
         for number in range(ROUNDS + 1):
             door.clear()
+            around.forget_feeds()
             begun = time.monotonic()
             run_to_its_end(environment)
             arrived = door.first_byte_at()

@@ -16,6 +16,11 @@ from pydantic import BaseModel
 
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import RunnerError
+from paperjobs_runner.pipelines.author_extraction.answer import AuthorsAnswer
+from paperjobs_runner.pipelines.author_extraction.verify import people_of
+from paperjobs_runner.pipelines.auto_tagging.answer import TagsAnswer
+from paperjobs_runner.pipelines.auto_tagging.verify import Limits, accepted
+from paperjobs_runner.pipelines.auto_tagging.verify import complaint as complaint_of_tags
 from paperjobs_runner.pipelines.institution_extraction.answer import InstitutionsAnswer
 from paperjobs_runner.pipelines.institution_extraction.verify import verify
 from paperjobs_runner.pipelines.llm_processing.answer import StructuredAbstract
@@ -27,9 +32,12 @@ from paperjobs_standins.server import Standins
 from support.fuzzing import cases, judged, mutated_json, unstorable
 
 PAGES: Final = (
-    "A Title\nAda Lovelace1, Alan Turing2\n1University of Toronto, Canada\n2Google Brain",
+    "A Title\nAda Lovelace1, Alan Turing2\n1University of Toronto, Canada\n2Google Brain\nada@toronto.edu "
+    "0000-0002-1825-0097",
     "We show it. " * 50,
 )
+VOCABULARY: Final = frozenset({"deep-learning", "optimisation"})
+LIMITS: Final = Limits(most=5, min_confidence=0.1)
 AUTHORS: Final = ("Ada Lovelace", "Alan Turing")
 
 
@@ -61,6 +69,35 @@ FORMS: Final = {
             ],
         },
         use=lambda answer: verify(answer, PAGES, AUTHORS),
+    ),
+    "author-extraction": Form(
+        form=AuthorsAnswer,
+        good={
+            "affiliations": [
+                {
+                    "name": "University of Toronto",
+                    "department": None,
+                    "country": "Canada",
+                    "evidence": "University of Toronto, Canada",
+                }
+            ],
+            "authors": [
+                {
+                    "name": "Ada Lovelace",
+                    "printed_name": "Ada Lovelace",
+                    "emails": ["ada@toronto.edu"],
+                    "orcid": "0000-0002-1825-0097",
+                    "is_corresponding": True,
+                    "affiliations": [0],
+                }
+            ],
+        },
+        use=lambda answer: people_of(answer, PAGES, AUTHORS),
+    ),
+    "auto-tagging": Form(
+        form=TagsAnswer,
+        good={"tags": [{"tag": "deep-learning", "confidence": 0.9}, {"tag": "optimisation", "confidence": 0.7}]},
+        use=lambda answer: (complaint_of_tags(answer, VOCABULARY, 5), accepted(answer, VOCABULARY, LIMITS)),
     ),
     "llm-processing": Form(
         form=StructuredAbstract,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from paperjobs_runner.errors import DatabaseUnavailable
 from paperjobs_runner.store.models import SCHEMA
 
 BUSY_S = 30.0
 """Seconds that SQLite waits for another writer."""
+BUSY_LOOK_S = 1.0
+"""Seconds of them at a time."""
 
 
 def open_engine(url: str) -> Engine:
@@ -58,7 +61,7 @@ def _sqlite(url: str) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        connect_args={"timeout": BUSY_S},
+        connect_args={"timeout": BUSY_LOOK_S},
         execution_options={"schema_translate_map": {SCHEMA: None}},
     )
 
@@ -71,6 +74,14 @@ def _sqlite(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # IMMEDIATE: two transactions that read first and write later would otherwise deadlock.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # SQLite waits in C, where no SIGTERM is seen: so it waits briefly, again and again.
+        give_up_at = time.monotonic() + BUSY_S
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or time.monotonic() >= give_up_at:
+                    raise
 
     return engine

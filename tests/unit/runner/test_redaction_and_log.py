@@ -57,3 +57,29 @@ def test_libraries_that_print_urls_and_prompts_are_quiet(stream: io.StringIO) ->
     for name in ("urllib3.connectionpool", "adobe.pdfservices", "anthropic", "httpx2"):
         logging.getLogger(name).info("GET https://x?X-Amz-Signature=abc")
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        'p"w/+ 1',
+        "p%22w/%2B%201",
+        "p%22w%2F%2B%201",
+        "p%22w%2F%2B+1",
+        'p\\"w/+ 1',
+        "cCJ3LysgMQ==",
+    ],
+    ids=["plain", "in a path", "in a query", "in a form", "in JSON", "in base64"],
+)
+def test_a_secret_is_masked_in_each_form_in_which_it_travels(form: str) -> None:
+    assert Redactor(['p"w/+ 1'])(f"x {form} y") == "x *** y"
+
+
+def test_only_our_own_warnings_and_errors_are_mirrored_and_not_those_about_the_mirror(stream: io.StringIO) -> None:
+    log, told = RunLog(stream), list[str]()
+    with log.mirrored(told.append):
+        for name in ("paperjobs_runner.services.arxiv", "paperjobs_runner.services.progress", "botocore"):
+            logging.getLogger(name).warning("of %s", name)
+        logging.getLogger("paperjobs_runner.pipelines").info("told already")
+    logging.getLogger("paperjobs_runner.services.arxiv").warning("later")
+    assert told == ["warning: of paperjobs_runner.services.arxiv"]
