@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Another project's environment must not take the place of this one's.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup demo test test-unit test-integration test-cluster test-promises test-e2e model fuzz bench chaos control-plane check format clean
+.PHONY: help setup demo test test-unit test-integration test-cluster test-promises test-e2e model fuzz eval bench chaos control-plane check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ model: setup ## Drive the engine through many more random schedules of faults (S
 
 fuzz: setup ## Feed the runner many more broken and hostile inputs (CASES=20 times as many, SEED=anything)
 	PAPERJOBS_FUZZ_CASES=$(or $(CASES),10) PAPERJOBS_FUZZ_SEED=$(or $(SEED),$$RANDOM) $(PYTEST) tests/fuzz -s --timeout=0
+
+eval: setup ## Measure how right the pipelines are: precision and recall per field (EVAL_ARGS="--verbose --json FILE --real")
+	PYTHONPATH=tests $(BIN)/python -m eval $(EVAL_ARGS)
 
 bench: setup control-plane ## Measure speed and cost, each figure beside a baseline (BENCH_ARGS="idle --json FILE")
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH_ARGS)

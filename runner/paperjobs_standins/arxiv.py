@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from xml.sax.saxutils import escape, quoteattr
 
 from paperjobs_standins.exchange import Answer, Request
-from paperjobs_standins.papers import SamplePaper, pdf_of, sample_papers
+from paperjobs_standins.papers import SamplePaper, all_papers, pdf_of
 
 ATOM_TYPE = "application/atom+xml; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -40,7 +40,7 @@ class ArxivStandin:
     name = "arxiv"
 
     def __init__(self, papers: Iterable[SamplePaper] | None = None) -> None:
-        self._papers = {paper.arxiv_id: paper for paper in (sample_papers() if papers is None else papers)}
+        self._papers = {paper.arxiv_id: paper for paper in (all_papers() if papers is None else papers)}
 
     def env(self, base_url: str) -> dict[str, str]:
         """The two addresses that the runner asks."""

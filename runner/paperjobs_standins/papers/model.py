@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -40,11 +41,33 @@ class Author:
     marks: tuple[str, ...] = ()
     """Footnote marks after the name that are not affiliations (* for equal contribution)."""
     email: str = ""
+    """As the template prints it: some print what stands before the @ only, with one host for all."""
+    emails: tuple[str, ...] = ()
+    """In full, where that is not `email`."""
+    given: str = ""
+    """Set with `family` where that is not the last word of the name."""
+    family: str = ""
+    suffix: str = ""
+    orcid: str = ""
+    corresponding: bool = False
 
     @property
     def line(self) -> str:
         """The name that is printed."""
         return self.printed or self.name
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """Given and family name."""
+        if self.family:
+            return self.given, self.family
+        given, _, family = self.name.rpartition(" ")
+        return given, family
+
+    @property
+    def mails(self) -> tuple[str, ...]:
+        """All addresses that the paper prints for this author, in full."""
+        return self.emails or ((self.email,) if "@" in self.email else ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +80,7 @@ class Footnote:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplePaper:
-    """A real arXiv paper's metadata, and the truth about its author block."""
+    """A paper's metadata, and the truth about its author block."""
 
     arxiv_id: str
     """Without version: `1706.03762` or `hep-th/9711200`."""
@@ -80,12 +103,24 @@ class SamplePaper:
     style: str
     """The template that typesets it."""
     field: str
-    """Which body text it gets: learning, physics or mathematics."""
+    """Which body text it gets: learning, physics, mathematics or study."""
     authors: tuple[Author, ...]
     affiliations: tuple[Affiliation, ...]
     footnotes: tuple[Footnote, ...] = ()
     collaboration: str = ""
     """Printed in place of, or after, the authors of a large collaboration; the list given here is truncated."""
+    tags: tuple[str, ...] = ()
+    """Slugs of the seeded vocabulary that a librarian would give the paper."""
+    tags_possible: tuple[str, ...] = ()
+    """Slugs that are not wrong either."""
+    repeat: int = 1
+    """How often the body's sections are set, as parts of a long paper."""
+    inserted: str = ""
+    """A paragraph put into the text: what a hostile author would write."""
+    planted: tuple[str, ...] = ()
+    """Words out of `inserted` and the footnotes that must not appear in any result."""
+    invented: bool = False
+    """Neither paper nor people exist; otherwise the metadata is a real paper's."""
 
     @property
     def versioned_id(self) -> str:
@@ -104,6 +139,11 @@ class SamplePaper:
         return frozenset(
             (author.name, name) for author in self.authors for key in author.affiliations for name in names[key]
         )
+
+    @property
+    def arxiv_categories(self) -> tuple[str, ...]:
+        """Without the MSC and ACM classes that arXiv's feed mixes in."""
+        return tuple(one for one in self.categories if re.fullmatch(r"[a-z-]+(\.[A-Za-z-]{2,})?", one))
 
     @property
     def institutions(self) -> frozenset[str]:

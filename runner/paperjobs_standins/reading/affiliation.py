@@ -16,8 +16,8 @@ _STRONG = re.compile(
     r"\buniversit(?:y|é|à|ä|ät|at|eit|et|ies|as|ate|atea)\b|\buniversid\w+|\buniwersytet|universität\b|"
     r"institut\w* of technology|technische|politecnico|polytechni\w+|\bécole\b|\bcollege\b(?! of)|\bacadem\w+ of|"
     r"\bnational (?:accelerator )?laborator\w+|\bnational (?:institute|centre|center)\b|\bobservatory\b|"
-    r"\bhospital\b|max[- ]planck|fraunhofer|"
-    r"^(?:CERN|DESY|KEK|SLAC|TRIUMF|Nikhef\b.*|INFN|ICREA|INRIA|MIT|ETH\b.*|EPFL|NASA\b.*|NIST|CNRS(?:/\w+)?|"
+    r"\bhospital\b|h\u00f4pital|ospedale|klinikum|universit\u00e4tsmedizin|max[- ]planck|fraunhofer|"
+    r"^(?:CERN|DESY|KEK|SLAC|TRIUMF|Nikhef\b.*|INFN|ICREA|INRIA|MIT|KAIST|POSTECH|RIKEN|CEA|CSIC|ETH\b.*|EPFL|NASA\b.*|NIST|CNRS(?:/\w+)?|"
     rf"{_COMPANY})$",
     re.IGNORECASE,
 )
@@ -26,7 +26,7 @@ _WEAK = re.compile(
 )
 _UNIT = re.compile(
     r"\b(?:department|departament\w*|département|dipartimento|dept|division|school of|faculty|faculté|facultad|"
-    r"fakultät|section|sezione|group|chair|unit|program(?:me)?)\b",
+    r"fakultät|klinik|section|sezione|group|chair|unit|program(?:me)?)\b",
     re.IGNORECASE,
 )
 _INSIDE = re.compile(r"(?:\bof the|\bde l['\u2019]|\bde la|\bder|\bat|\bat the|\bof) ((?:\w+ ){0,2}Universit\w+.*)$")

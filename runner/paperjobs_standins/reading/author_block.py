@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from paperjobs_standins.reading.affiliation import Institution, institutions_in, names_institution
 from paperjobs_standins.reading.people import SYMBOLS, Person, guessed_people, is_collaboration, listed_people, mark_of
 from paperjobs_standins.reading.prompt import Manuscript
+from paperjobs_standins.reading.sentences import places_in_sentences
 
 _BODY = re.compile(
     r"^\W*(?:abstract\b|a b s t r a c t|(?:1|I)\.?\s+introduction\b|introduction\s*$)", re.IGNORECASE | re.MULTILINE
@@ -100,7 +101,14 @@ def _read(text: str, people: list[Person], foot: str, *, page: int, known: Seque
                 for line in lines
                 for institution in institutions_in(line)
             ]
-    return AuthorBlock(authors=tuple(known) or tuple(one.name for one in people), links=tuple(links))
+    names = tuple(known) or tuple(one.name for one in people)
+    if not links:
+        links = [
+            Link(author=name, institution=institution, evidence=line, page=page)
+            for name, line in places_in_sentences(f"{text}\n{foot}", names)
+            for institution in institutions_in(line)
+        ]
+    return AuthorBlock(authors=names, links=tuple(links))
 
 
 def _groups(text: str, people: Sequence[Person]) -> list[list[Person]]:
@@ -168,7 +176,7 @@ def _labelled(text: str, labels: Sequence[str]) -> dict[str, str]:
     places: list[tuple[str, int, int]] = []
     position = 0
     for label in labels:
-        pattern = re.compile(rf"(?:^|(?<=[\s;.,)])){re.escape(label)}[.)]?\s?(?=[A-ZÀ-Þ\"“])", re.MULTILINE)
+        pattern = re.compile(rf"(?:^|(?<=[\s;.,)]))\(?{re.escape(label)}[.)]?\s?(?=[A-ZÀ-Þ\"“])", re.MULTILINE)
         for match in pattern.finditer(text, position):
             # Headings are numbered too: the line must go on to name an institution.
             if names_institution(_first_sentence(text[match.end() : match.end() + 200])):

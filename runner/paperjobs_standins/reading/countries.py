@@ -6,12 +6,12 @@ import re
 
 _COUNTRIES = """
     Algeria, Argentina, Armenia, Australia, Austria, Azerbaijan, Bangladesh, Belarus, Belgium, Bosnia and Herzegovina,
-    Brazil, Bulgaria, Canada, Chile, Colombia, Costa Rica, Croatia, Cuba, Cyprus, Denmark, Ecuador, Egypt, Estonia,
-    Ethiopia, Finland, France, Georgia, Germany, Ghana, Greece, Hong Kong, Hungary, Iceland, India, Indonesia, Iran,
-    Iraq, Ireland, Israel, Italy, Japan, Jordan, Kazakhstan, Kenya, Latvia, Lebanon, Lithuania, Luxembourg, Malaysia,
-    Malta, Mexico, Montenegro, Morocco, Nepal, New Zealand, Nigeria, North Macedonia, Norway, Pakistan, Peru,
+    Brazil, Bulgaria, Cambodia, Canada, Chile, Colombia, Costa Rica, Croatia, Cuba, Cyprus, Denmark, Ecuador, Egypt,
+    Estonia, Ethiopia, Finland, France, Georgia, Germany, Ghana, Greece, Hong Kong, Hungary, Iceland, India, Indonesia,
+    Iran, Iraq, Ireland, Israel, Italy, Japan, Jordan, Kazakhstan, Kenya, Latvia, Lebanon, Lithuania, Luxembourg,
+    Malaysia, Malta, Mexico, Montenegro, Morocco, Nepal, New Zealand, Nigeria, North Macedonia, Norway, Pakistan, Peru,
     Philippines, Poland, Portugal, Qatar, Romania, Saudi Arabia, Senegal, Serbia, Singapore, Slovakia, Slovenia,
-    South Africa, Spain, Sri Lanka, Sweden, Switzerland, Taiwan, Thailand, Tunisia, Turkey, Uganda, Ukraine, Uruguay,
+    South Africa, Spain, Sri Lanka, Sweden, Switzerland, Taiwan, Thailand, Tunisia, Uganda, Ukraine, Uruguay,
     Uzbekistan, Venezuela, Vietnam
 """
 _SPELLINGS = {
@@ -19,6 +19,7 @@ _SPELLINGS = {
     "United Kingdom": r"UK|U\.\s?K\.?|United Kingdom|England|Scotland|Wales",
     "Netherlands": r"(?:The )?Netherlands",
     "Russia": r"Russia(?:n Federation)?",
+    "Turkey": r"Turkey|T\u00fcrkiye",
     "China": r"(?:P\.?\s?R\.? )?China|People's Republic of China",
     "South Korea": r"(?:South |Republic of )?Korea",
     "Czech Republic": r"Czech(?:ia| Republic)",

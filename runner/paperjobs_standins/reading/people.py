@@ -19,6 +19,7 @@ _INITIALS_NAME = re.compile(
     rf"(?: [A-ZÀ-Þ][a-zß-ÿ{QUOTE}\-]+)?(?=\d|[\s,;.]|[{SYMBOLS}]|$)"
 )
 _MARK = re.compile(rf"\d{{1,3}}(?![\dA-Za-zÀ-ÿ])|[{SYMBOLS}]|[a-z](?![A-Za-zÀ-ÿ.{QUOTE}])")
+_BRACKETED = re.compile(r"\s?[(\[](\d{1,2}(?:\s*,\s*\d{1,2})*)[)\]]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +82,11 @@ def _pattern(name: str) -> re.Pattern[str]:
     last = re.escape(surname) + r"(?![^\W\d_]{2})"
     if not given:
         return re.compile(rf"(?<!\w){last}")
+    between = max(3, len(given) - 1)
     head = given[0].strip("-")
     first = rf"(?<!\w){re.escape(head[0])}(?:{re.escape(head[1:])})?" if len(head) > 1 else rf"(?<!\w){re.escape(head)}"
     middle = r"[\s.\-]*" if len(head) == 1 else r"[\s.\-]+"
-    return re.compile(rf"{first}\.?{middle}(?:[\w{QUOTE}\-]+[\s.\-]+){{0,3}}?{last}")
+    return re.compile(rf"{first}\.?{middle}(?:[\w{QUOTE}\-]+[\s.\-]+){{0,{between}}}?{last}")
 
 
 def _with_marks(text: str, people: list[Person]) -> list[Person]:
@@ -99,6 +101,8 @@ def _with_marks(text: str, people: list[Person]) -> list[Person]:
 
 def _marks(text: str, position: int, limit: int, starts: set[int]) -> tuple[tuple[str, ...], int]:
     """Marks from `position` on. After a space or a comma a further number must not be the label of what follows."""
+    if bracketed := _BRACKETED.match(text, position, limit):
+        return tuple(re.findall(r"\d+", bracketed[1])), bracketed.end()
     marks: list[str] = []
     while True:
         gap = re.compile(r"\s*,?\s*").match(text, position)

@@ -87,3 +87,9 @@ def test_a_spelling_that_the_paper_does_not_print_changes_no_name() -> None:
     # The letters are the paper's (accents aside), so the worst that can happen is a wrong accent.
     assert found[0].family in ("Simic", "Şimiç")
     assert people(person("Bo Li", printed_name="Mallory Evil"))[0][1].family == "Li"
+
+
+def test_a_footnotes_number_before_an_address_is_no_part_of_it() -> None:
+    page = "Ana Simic\n1asimic@uni.example 3m@corp.example"
+    (ana, *_), dropped = people(person("Ana Simic", emails=["asimic@uni.example", "3m@corp.example"]), page=page)
+    assert (ana.emails, dropped) == (("asimic@uni.example", "3m@corp.example"), 0)

@@ -37,3 +37,23 @@ def test_who_corresponds_is_told_by_name_by_address_or_by_mark() -> None:
     assert [contact.corresponding for contact in by_name] == [False, True, False, False]
     assert [contact.corresponding for contact in by_address] == [True, False, False, False]
     assert [contact.corresponding for contact in by_mark] == [False, True, False, False]
+
+
+def test_the_mark_decides_who_corresponds_not_who_is_named_next() -> None:
+    page = (
+        "Ana Šimić*, Bo Li\n*Corresponding author(s). E-mail(s): as@x.example;\nContributing authors: bo.li@x.example"
+    )
+    assert [contact.corresponding for contact in contacts_of([page], NAMES)] == [True, False, False, False]
+    sentence = "Corresponding author: Bo Li. Ana Šimić is with the University of X."
+    assert [contact.corresponding for contact in contacts_of([sentence], NAMES)] == [False, True, False, False]
+
+
+def test_parts_initials_and_transcriptions_of_a_name_are_known() -> None:
+    names = ["João Carlos dos Santos Filho", "Katharina Größl", "Giuseppe D'Angelo", "Eleni Papadopoulou"]
+    page = "jc.santos@x.example groessl@x.example giuseppe.dangelo@x.example epapadop@x.example"
+    assert [[one.partition("@")[0] for one in contact.emails] for contact in contacts_of([page], names)] == [
+        ["jc.santos"],
+        ["groessl"],
+        ["giuseppe.dangelo"],
+        ["epapadop"],
+    ]
