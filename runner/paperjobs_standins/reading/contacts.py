@@ -25,7 +25,7 @@ _CORRESPONDING = re.compile(
 _SHORT = 4
 """Letters by which a shortened family name is known (malda of Maldacena)."""
 _TRANSCRIBED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "ß": "ss"})
-_SENTENCE_END = re.compile(r"(?<=[^\W\d_]{3})\.\s")
+_SENTENCE_END = re.compile(r"(?<=[^\W\d_]{2})\.\s")
 _OTHERS = re.compile(r"(?:contributing|other|these) authors?\b", re.I)
 
 

@@ -114,6 +114,8 @@ def _marks(text: str, position: int, limit: int, starts: set[int]) -> tuple[tupl
         number = match[0].isdigit()
         if number and "\n" in separator and not _name_follows(text, match.end(), starts):
             return tuple(marks), position
+        if match[0] in SYMBOLS and "\n" in separator and _note_begins(text, match.end(), starts):
+            return tuple(marks), position
         if number and marks and marks[-1].isdigit() and "," not in separator:
             return tuple(marks), position
         if match[0].isalpha() and (separator.strip() == "" and separator != "" and not marks):
@@ -125,3 +127,8 @@ def _marks(text: str, position: int, limit: int, starts: set[int]) -> tuple[tupl
 def _name_follows(text: str, position: int, starts: set[int]) -> bool:
     gap = re.compile(r"[\s,]*(?:and\s+)?").match(text, position)
     return (gap.end() if gap else position) in starts
+
+
+def _note_begins(text: str, position: int, starts: set[int]) -> bool:
+    """Whether a symbol at a line's beginning is the label of a note: words follow, and not the next name."""
+    return re.compile(r" ?[^\W\d_]").match(text, position) is not None and not _name_follows(text, position, starts)

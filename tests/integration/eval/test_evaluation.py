@@ -35,7 +35,7 @@ FLOORS: Final = {
     "tags": (0.62, 0.79),
     "abstract": (1, 1),
 }
-"""Least precision and recall with the stand-ins; measured on 2026-11-24, a little below, so that one item may change."""
+"""Least precision and recall with the stand-ins: a little below what was measured, so that one item may change."""
 QUIET: Final = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "ADOBE_"))}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pypdf
 import pytest
 
-from paperjobs_standins.papers import SamplePaper, pdf_of, sample_papers
+from paperjobs_standins.papers import SamplePaper, invented_papers, pdf_of, sample_papers
 from paperjobs_standins.papers.typeset import typeset
 from paperjobs_standins.pdf_elements import structured_data
 from paperjobs_standins.reading.author_block import read_author_block
@@ -67,6 +67,16 @@ def test_samples_have_two_or_three_pages_of_text_and_say_that_they_are_not_the_p
         assert 2 <= len(pages) <= 3, paper.arxiv_id
         assert all(author.line.split()[-1] in "".join(pages) for author in paper.authors)
         assert "Sample typeset by the PaperJobs project" in "".join(pages)
+
+
+def test_one_invented_paper_is_long_and_all_say_that_they_do_not_exist() -> None:
+    lengths = []
+    for paper in invented_papers():
+        pages = pypdf_pages(pdf_of(paper))
+        lengths.append(len(pages))
+        assert "Neither the paper nor its authors exist" in " ".join("".join(pages).split()), paper.arxiv_id
+    assert max(lengths) >= 40
+    assert sorted(lengths)[-2] <= 4
 
 
 def test_the_same_paper_typesets_to_the_same_bytes() -> None:
