@@ -61,6 +61,9 @@ def test_every_pipeline_finds_what_it_found_when_it_was_measured(
     assert [(one.paper.arxiv_id, run.pipeline) for one in done for run in one.runs if run.code] == []
     assert [one.paper.arxiv_id for one in done if one.planted] == []
     assert all(run.calls["anthropic"] >= 1 for one in done for run in one.runs), "an answer came from elsewhere"
+    long = next(one for one in done if one.paper.arxiv_id == "2606.99012")
+    calls = {run.pipeline: run.calls["anthropic"] for run in long.runs}
+    assert calls["llm-processing"] == 2, "a paper of over 40 pages is counted before it is sent"
     assert set(FLOORS) == set(FIELDS)
     totals = field_totals(done)
     short = {
