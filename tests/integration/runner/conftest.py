@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paperjobs_runner.services.patience import with_patience
 from paperjobs_runner.store.migrate import upgrade
 from paperjobs_standins.server import Standins
 from support.runner_process import environment
@@ -37,3 +38,10 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def env(standins: Standins, new_database: Path, tmp_path: Path) -> dict[str, str]:
     """A run's environment: nothing of ours, the stand-ins, SQLite with its tables, and an assignment."""
     return environment(standins, new_database, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses have the lengths that tests expect; what chance adds to them is tested in unit/runner/test_patience.py."""
+    defaults = {**(with_patience.__kwdefaults__ or {}), "chance": lambda: 0.0}
+    monkeypatch.setattr(with_patience, "__kwdefaults__", defaults)
