@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from paperjobs_runner.contract import BUDGETS
 from paperjobs_runner.database_url import DatabaseUrlError, normalise_database_url
 from paperjobs_runner.settings_asana import AsanaSettings, read_asana
-from paperjobs_runner.settings_reader import Reader, http_url
+from paperjobs_runner.settings_reader import Reader, http_url, is_one_word
 from paperjobs_runner.settings_tagging import TaggingSettings, read_tagging
 
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
@@ -240,7 +240,7 @@ def _database_url(value: str) -> str:
 
 
 def _key(value: str) -> str:
-    if not (value.isascii() and value.isprintable()) or " " in value:
+    if not is_one_word(value):
         raise ValueError("expected a key in ASCII, without spaces and line breaks; copy it once more")
     return value
 

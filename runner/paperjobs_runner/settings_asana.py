@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from paperjobs_runner.settings_reader import Reader, http_url
+from paperjobs_runner.settings_reader import Reader, http_url, is_one_word
 
 ASANA_URL: Final = "https://app.asana.com/api/1.0"
 
@@ -43,7 +43,7 @@ def read_asana(reader: Reader) -> AsanaSettings | None:
     api_key = reader.text("ASANA_API_KEY")
     project = reader.read("ASANA_PAPERS_PROJECT_ID", _gid)
     workspace, link, arxiv_id, abstract = (reader.read(name, _gid) for name in _OPTIONAL)
-    if api_key is not None and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+    if api_key is not None and not is_one_word(api_key):
         reader.wrong("ASANA_API_KEY: expected a personal access token, which is one word in ASCII")
         api_key = None
     known = [name for name in (*_NEEDED, *_OPTIONAL) if reader.text(name)]

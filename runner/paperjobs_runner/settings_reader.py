@@ -45,6 +45,11 @@ class Reader:
             raise SettingsInvalid("the runner's settings are wrong:\n" + "\n".join(f"- {line}" for line in self._wrong))
 
 
+def is_one_word(value: str) -> bool:
+    """Whether it is printable ASCII without spaces, as keys and tokens are: they travel in HTTP headers."""
+    return value.isascii() and value.isprintable() and " " not in value
+
+
 def http_url(value: str) -> str:
     """A web address as it is given; ValueError says what is expected."""
     parts = urlsplit(value)

@@ -11,7 +11,7 @@ from paperjobs_runner.contract import ExitCode
 from paperjobs_runner.errors import VocabularyInvalid
 from paperjobs_runner.settings import read_database_url
 from paperjobs_runner.store.revision import require_revision
-from paperjobs_runner.store.session import open_engine, transaction
+from paperjobs_runner.store.session import connected
 from paperjobs_runner.store.vocabulary import format_vocabulary, parse_vocabulary, read_vocabulary, replace_vocabulary
 
 MAX_BYTES: Final = 2_000_000
@@ -20,13 +20,9 @@ MAX_BYTES: Final = 2_000_000
 
 def show(env: Mapping[str, str], *, as_csv: bool) -> ExitCode:
     """Print the active tags, for people or as the CSV that `take` reads."""
-    engine = open_engine(read_database_url(env))
-    try:
-        with transaction(engine) as connection:
-            require_revision(connection)
-            tags = read_vocabulary(connection)
-    finally:
-        engine.dispose()
+    with connected(read_database_url(env)) as connection:
+        require_revision(connection)
+        tags = read_vocabulary(connection)
     if as_csv:
         sys.stdout.write(format_vocabulary(tags))
     else:
@@ -37,13 +33,9 @@ def show(env: Mapping[str, str], *, as_csv: bool) -> ExitCode:
 def take(env: Mapping[str, str], file: str) -> ExitCode:
     """Make the CSV file (or standard input, `-`) the vocabulary; raises VocabularyInvalid naming every wrong line."""
     tags = parse_vocabulary(_text_of(file))
-    engine = open_engine(read_database_url(env))
-    try:
-        with transaction(engine) as connection:
-            require_revision(connection)
-            done = replace_vocabulary(connection, tags)
-    finally:
-        engine.dispose()
+    with connected(read_database_url(env)) as connection:
+        require_revision(connection)
+        done = replace_vocabulary(connection, tags)
     sys.stdout.write(f"{done.added} tags added, {done.changed} changed, {done.deactivated} made inactive\n")
     return ExitCode.DONE
 

@@ -20,6 +20,7 @@ from eval.found import found_in, planted_in
 from eval.score import FieldScore, compare
 from eval.services import Services
 from eval.truth import truth_of
+from paperjobs_runner.contract import TERMINATION_LOG, Assignment
 from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import read_results
 from paperjobs_standins.papers import SamplePaper, pdf_of
@@ -98,19 +99,23 @@ def _run(
     own: Path,
     services: Services,
 ) -> Run:
-    env = base | {
+    assignment = Assignment(
+        queue=pipeline,
+        prefix="bull",
+        pipeline=pipeline,
+        job_id="1",
+        job_name="",
+        run=f"{pipeline}-eval",
+        claim=1,
+        attempt=1,
+        payload=json.dumps({"paperId": paper.arxiv_id, "arxivUrl": paper.abs_url}),
+        timeout_seconds=TIMEOUT_S,
+    )
+    env = base | assignment.to_env()
+    env |= {
         "DATABASE_URL": f"sqlite:///{own}/papers.db",
         "PAPERJOBS_STORAGE_DIR": str(own / "files"),
-        "PAPERJOBS_QUEUE": pipeline,
-        "PAPERJOBS_PREFIX": "bull",
-        "PAPERJOBS_PIPELINE": pipeline,
-        "PAPERJOBS_JOB_ID": "1",
-        "PAPERJOBS_RUN": f"{pipeline}-eval",
-        "PAPERJOBS_CLAIM": "1",
-        "PAPERJOBS_ATTEMPT": "1",
-        "PAPERJOBS_TIMEOUT_SECONDS": str(TIMEOUT_S),
-        "PAPERJOBS_PAYLOAD": json.dumps({"paperId": paper.arxiv_id, "arxivUrl": paper.abs_url}),
-        "PAPERJOBS_TERMINATION_LOG": str(own / f"{pipeline}.termination"),
+        TERMINATION_LOG: str(own / f"{pipeline}.termination"),
     }
     services.take_calls()
     ended = work(env)

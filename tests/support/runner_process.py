@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from paperjobs_runner.contract import Report
+from paperjobs_runner.contract import ExitCode, Report
 from paperjobs_standins.server import Standins
 
 COMMAND: Final = (sys.executable, "-m", "paperjobs_runner")
@@ -48,6 +48,25 @@ def environment(standins: Standins, new_database: Path, folder: Path) -> dict[st
             "PAPERJOBS_TERMINATION_LOG": str(folder / "termination-log"),
         }
     )
+
+
+def of_pipeline(env: Mapping[str, str], pipeline: str, claim: int = 1) -> dict[str, str]:
+    """The environment of a run of that pipeline for that claim of its job."""
+    return {
+        **env,
+        "PAPERJOBS_QUEUE": pipeline,
+        "PAPERJOBS_PIPELINE": pipeline,
+        "PAPERJOBS_RUN": f"{pipeline}-{claim}",
+        "PAPERJOBS_CLAIM": str(claim),
+    }
+
+
+def result_of(ended: Ended) -> Mapping[str, Any]:
+    """The return value of a run that must have ended well."""
+    assert ended.code == ExitCode.DONE, ended.output
+    assert ended.report is not None
+    assert ended.report.result is not None
+    return ended.report.result
 
 
 def start(env: Mapping[str, str]) -> subprocess.Popen[str]:

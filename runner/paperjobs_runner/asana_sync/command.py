@@ -20,7 +20,7 @@ from paperjobs_runner.settings import read_asana_command, read_database_url
 from paperjobs_runner.settings_asana import AsanaSettings
 from paperjobs_runner.store.asana_tasks import pending_tasks
 from paperjobs_runner.store.revision import require_revision
-from paperjobs_runner.store.session import open_engine, transaction
+from paperjobs_runner.store.session import connected, open_engine, transaction
 
 COMMAND_S: Final = 900
 """Seconds after which no further task is begun; the next call of the command goes on."""
@@ -53,12 +53,9 @@ def sync(env: Mapping[str, str], *, every: bool = False) -> ExitCode:
 
 def status(env: Mapping[str, str]) -> ExitCode:
     """Print what Asana has not been told, and why; raises RunnerError."""
-    engine = _opened(read_database_url(env))
-    try:
-        with transaction(engine) as connection:
-            tasks = pending_tasks(connection)
-    finally:
-        engine.dispose()
+    with connected(read_database_url(env)) as connection:
+        require_revision(connection)
+        tasks = pending_tasks(connection)
     for task in tasks:
         again = task.next_try_at.isoformat(timespec="seconds") if task.next_try_at else "as soon as possible"
         _say(f"{task.arxiv_id}: {task.error or 'not tried yet'} (failures: {task.failures}; next try: {again})")

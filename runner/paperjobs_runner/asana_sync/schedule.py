@@ -12,6 +12,8 @@ LONGEST_PAUSE: Final = timedelta(hours=1)
 """Asana's longer failures are over within hours; an hour late is early enough for a task list."""
 REFUSED_PAUSE: Final = timedelta(hours=6)
 """A refusal needs a person. Whoever mends it need not wait: `paperjobs-runner asana sync --all`."""
+NO_TIME: Final = "no time was left to tell Asana; it is done later"
+"""Why a task is pending that a run had no time for."""
 
 
 def pause_after(error: RunnerError, failures: int) -> timedelta:

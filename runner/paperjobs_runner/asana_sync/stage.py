@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from paperjobs_runner.asana_sync.schedule import NO_TIME
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import RunnerError
 from paperjobs_runner.interrupt import OutOfTime
@@ -45,7 +46,7 @@ def tell_asana(context: RunContext, arxiv_id: str) -> Mapping[str, Any]:
     except RunnerError as error:  # the database's
         return _pending(context, error.message)
     except OutOfTime:
-        return _pending(context, "no time was left to tell Asana; it is done later")
+        return _pending(context, NO_TIME)
     except Exception as error:
         _log.exception("Asana could not be told")
         return _pending(context, f"unexpected {type(error).__name__}; the run's log has the details")
@@ -56,7 +57,7 @@ def tell_asana(context: RunContext, arxiv_id: str) -> Mapping[str, Any]:
 
 
 def _tell(context: RunContext, settings: AsanaSettings, arxiv_id: str) -> Outcome:
-    from paperjobs_runner.asana_sync.sync import NO_TIME, WORK_S, Outcome, Synchroniser
+    from paperjobs_runner.asana_sync.sync import WORK_S, Outcome, Synchroniser
     from paperjobs_runner.services.asana import Asana
     from paperjobs_runner.store import asana_tasks
     from paperjobs_runner.store.session import open_engine, transaction

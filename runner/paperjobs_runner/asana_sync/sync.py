@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from paperjobs_runner.asana_sync.content import TaskContent, paper_of, task_content
 from paperjobs_runner.asana_sync.index import ProjectIndex
-from paperjobs_runner.asana_sync.schedule import pause_after
+from paperjobs_runner.asana_sync.schedule import NO_TIME, pause_after
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import RunnerError, ServiceFailed
 from paperjobs_runner.interrupt import OutOfTime
@@ -40,7 +40,6 @@ BUSY_WAIT_S: Final = 10.0
 """Seconds to wait for another one's work on the same task, which mostly takes one."""
 BUSY_LOOK_S: Final = 0.3
 BUSY: Final = "another run is at work on the paper's task; it is told the rest later"
-NO_TIME: Final = "no time was left to tell Asana; it is done later"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,16 +42,19 @@ def open_paper(context: RunContext) -> Iterator[Paper]:
     payload = parse_payload(context.payload)
     context.log.know({"paper": payload.paper_id, "arxivId": str(payload.arxiv_id)})
     settings, deadline, wanted = context.settings, context.deadline, payload.arxiv_id
-    with opened(settings.redis) as redis, Arxiv(settings.arxiv, deadline, context.budgets, FeedCache(redis)) as arxiv:
-        context.step(5, "asking arXiv about the paper")
+    with opened(settings.redis) as redis:
         feeds, once = FeedCache(redis), Once(redis, deadline)
-        metadata = once.do(f"arxiv/{wanted}", lambda: feeds.get(wanted), lambda: arxiv.metadata(wanted))
-        import_ahead("anthropic")
-        context.tell(f"{metadata.id}: {metadata.title[:120]} ({len(metadata.authors)} authors)")
-        context.step(15, "opening the database")
-        record = Record(context)
-        storage = open_storage(settings.storage, deadline)
-        yield Paper(context, payload=payload, metadata=metadata, arxiv=arxiv, record=record, storage=storage, once=once)
+        with Arxiv(settings.arxiv, deadline, context.budgets, feeds) as arxiv:
+            context.step(5, "asking arXiv about the paper")
+            metadata = once.do(f"arxiv/{wanted}", lambda: feeds.get(wanted), lambda: arxiv.metadata(wanted))
+            import_ahead("anthropic")
+            context.tell(f"{metadata.id}: {metadata.title[:120]} ({len(metadata.authors)} authors)")
+            context.step(15, "opening the database")
+            record = Record(context)
+            storage = open_storage(settings.storage, deadline)
+            yield Paper(
+                context, payload=payload, metadata=metadata, arxiv=arxiv, record=record, storage=storage, once=once
+            )
 
 
 class Paper:
@@ -80,26 +83,20 @@ class Paper:
         """The paper's text, page by page; fetched and extracted only if no run did so before, or does so now."""
         context, paper = self._context, self.metadata.id
         context.step(20, "fetching the PDF")
-        text = self._once.do(
-            storage_key(paper, "text"),
-            lambda: kept_text(paper, context.folder, storage=self._storage, adobe=context.settings.adobe),
-            self._extracted,
-        )
+        text = self._once.do(storage_key(paper, "text"), self._kept, self._extracted)
         context.tell(f"{len(text.pages)} pages of text by {text.extractor}")
         return text
 
     def kept_text(self) -> PaperText | None:
         """The paper's text if some run has extracted it already; nothing is fetched for it."""
         try:
-            return kept_text(
-                self.metadata.id, self._context.folder, storage=self._storage, adobe=self._context.settings.adobe
-            )
+            return self._kept()
         except PaperUnreadable:
             return None
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """What `query` reads from the database."""
-        return self._record.read(query)
+        return self._record.transact(query)
 
     def write(self, store: Store, provenance: Provenance) -> int | None:
         """Store the findings; returns the newer version that is stored already, if there is one, and stays."""
@@ -133,6 +130,10 @@ class Paper:
         if newer is not None:
             summary["keptVersion"] = newer
         return summary
+
+    def _kept(self) -> PaperText | None:
+        context = self._context
+        return kept_text(self.metadata.id, context.folder, storage=self._storage, adobe=context.settings.adobe)
 
     def _extracted(self) -> PaperText:
         context, pdf = self._context, self._pdf()

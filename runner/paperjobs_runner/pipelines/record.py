@@ -38,38 +38,32 @@ class Record:
         # Minutes pass before the result is written; an idle connection would only be in the server's way.
         self._engine.dispose()
 
-    def read(self, query: Callable[[Connection], T]) -> T:
-        """What `query` reads in a transaction of its own."""
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """What `work` makes of one transaction; with patience, so that a database that fails over costs no second round
+        of Adobe and Claude."""
         from paperjobs_runner.store.session import transaction
 
-        def read() -> T:
+        def attempt() -> T:
             with transaction(self._engine) as connection:
-                return query(connection)
+                return work(connection)
 
         try:
-            return with_patience(read, deadline=self._deadline)
+            return with_patience(attempt, deadline=self._deadline)
         finally:
             self._engine.dispose()
 
     def write(self, paper: PaperFacts, provenance: Provenance, store: Store) -> int | None:
         """Store everything in one transaction; returns the newer version that is stored already, if there is one."""
-        from paperjobs_runner.store.session import transaction
         from paperjobs_runner.store.write import write_result
 
-        def write() -> int | None:
-            with transaction(self._engine) as connection:
-                return write_result(
-                    connection,
-                    assignment=self._assignment,
-                    generation=self._generation,
-                    paper=paper,
-                    provenance=provenance,
-                    store=store,
-                    now=datetime.now(UTC),
-                )
-
-        try:
-            # With patience: a database that fails over must not cost a second round of Adobe and Claude.
-            return with_patience(write, deadline=self._deadline)
-        finally:
-            self._engine.dispose()
+        return self.transact(
+            lambda connection: write_result(
+                connection,
+                assignment=self._assignment,
+                generation=self._generation,
+                paper=paper,
+                provenance=provenance,
+                store=store,
+                now=datetime.now(UTC),
+            )
+        )

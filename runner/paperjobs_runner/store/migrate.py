@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from paperjobs_runner.store.models import SCHEMA
 from paperjobs_runner.store.revision import require_revision
-from paperjobs_runner.store.session import open_engine, transaction
+from paperjobs_runner.store.session import connected
 
 _LOCK: Final = 0x70617065726A6F62
 """PostgreSQL advisory lock: "paperjob" in ASCII."""
@@ -23,18 +23,14 @@ _LOCK: Final = 0x70617065726A6F62
 
 def upgrade(url: str) -> str:
     """Apply every missing migration; returns the revision the database now has."""
-    engine = open_engine(url)
-    try:
-        with transaction(engine) as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            config = configuration()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            return require_revision(connection)
-    finally:
-        engine.dispose()
+    with connected(url) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return require_revision(connection)
 
 
 def version_schema(connection: Connection) -> str | None:

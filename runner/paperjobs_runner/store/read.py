@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, Table, select
 
 from paperjobs_runner.database_url import normalise_database_url
 from paperjobs_runner.store import views
-from paperjobs_runner.store.session import open_engine, transaction
+from paperjobs_runner.store.session import connected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +94,8 @@ class PaperResult:
 
 def read_results(database_url: str) -> list[PaperResult]:
     """Every stored paper, by paper id. `database_url` as in DATABASE_URL."""
-    engine = open_engine(normalise_database_url(database_url))
-    try:
-        with transaction(engine) as connection:
-            return _read(connection)
-    finally:
-        engine.dispose()
+    with connected(normalise_database_url(database_url)) as connection:
+        return _read(connection)
 
 
 def _read(connection: Connection) -> list[PaperResult]:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from paperjobs_runner.errors import DatabaseUnavailable
 from paperjobs_runner.store.models import SCHEMA
-from paperjobs_runner.store.session import open_engine, transaction, translated
+from paperjobs_runner.store.session import connected, translated
 
 REVISION: Final = "0002"
 """The newest migration of this version; migrations are numbered."""
@@ -17,12 +17,8 @@ REVISION: Final = "0002"
 
 def check(url: str) -> str:
     """The database's revision; raises DatabaseUnavailable with the remedy when it is older than this version needs."""
-    engine = open_engine(url)
-    try:
-        with transaction(engine) as connection:
-            return require_revision(connection)
-    finally:
-        engine.dispose()
+    with connected(url) as connection:
+        return require_revision(connection)
 
 
 def require_revision(connection: Connection) -> str:

@@ -43,6 +43,17 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """One transaction on a database that is used for nothing else; `url` in SQLAlchemy's form."""
+    engine = open_engine(url)
+    try:
+        with transaction(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def translated() -> Iterator[None]:
     """Translate SQLAlchemy's errors."""
     try:

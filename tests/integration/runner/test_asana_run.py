@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from paperjobs_runner.contract import ExitCode
 from paperjobs_runner.store.read import read_results
 from paperjobs_standins.claude import reply
 from paperjobs_standins.server import Standins
-from support.runner_process import environment, run
+from support.runner_process import environment, of_pipeline, result_of, run
 
 PAYLOAD = {"paperId": "p-2", "arxivUrl": "https://arxiv.org/abs/1706.03762v6"}
 
@@ -33,18 +32,14 @@ def standins(everything: Standins) -> Standins:
 
 @pytest.fixture
 def env(standins: Standins, new_database: Path, tmp_path: Path) -> dict[str, str]:
-    pipeline = {"PAPERJOBS_QUEUE": "llm-processing", "PAPERJOBS_PIPELINE": "llm-processing"}
-    return environment(standins, new_database, tmp_path) | pipeline
+    return of_pipeline(environment(standins, new_database, tmp_path), "llm-processing")
 
 
-def result_of(env: Mapping[str, str]) -> Mapping[str, Any]:
+def told_by(env: Mapping[str, str]) -> Mapping[str, Any]:
     ended = run(env)
-    assert ended.code == ExitCode.DONE, ended.output
-    assert ended.report is not None
-    assert ended.report.result is not None
     for line in ended.output.splitlines():
         json.loads(line)  # the SDK's own log handlers would write other lines
-    return ended.report.result
+    return result_of(ended)
 
 
 def methods(standins: Standins) -> list[str]:
@@ -54,7 +49,7 @@ def methods(standins: Standins) -> list[str]:
 def test_the_papers_task_gets_the_structured_abstract_and_a_second_run_only_looks(
     env: dict[str, str], standins: Standins
 ) -> None:
-    told = result_of(env)["asana"]
+    told = told_by(env)["asana"]
     (abstract,) = [paper.abstract for paper in read_results(env["DATABASE_URL"])]
     (task,) = standins.asana.service.tasks.values()
     assert told == {"state": "synced", "gid": task["gid"]}
@@ -65,14 +60,14 @@ def test_the_papers_task_gets_the_structured_abstract_and_a_second_run_only_look
     assert f"\n\nMethods\n{abstract.methods}" in task["notes"]
     assert methods(standins) == ["GET", "POST"]
     standins.clear()
-    assert result_of(env | {"PAPERJOBS_CLAIM": "2"})["asana"] == told
+    assert told_by(env | {"PAPERJOBS_CLAIM": "2"})["asana"] == told
     assert methods(standins) == ["GET"]
 
 
 def test_two_posts_of_one_paper_share_its_task(env: dict[str, str], standins: Standins) -> None:
-    first = result_of(env)["asana"]
+    first = told_by(env)["asana"]
     other = {"PAPERJOBS_JOB_ID": "8", "PAPERJOBS_PAYLOAD": json.dumps(PAYLOAD)}
-    assert result_of(env | other)["asana"] == first
+    assert told_by(env | other)["asana"] == first
     assert len(standins.asana.service.tasks) == 1
 
 
@@ -80,16 +75,16 @@ def test_an_asana_that_is_down_is_told_in_the_result_and_mended_by_the_next_run(
     env: dict[str, str], standins: Standins
 ) -> None:
     standins.asana.fault("status", status=500, times=None)
-    told = result_of(env)
+    told = told_by(env)
     assert told["asana"] == {"state": "pending", "error": "Asana failed with status 500"}
     assert told["keyPointCount"] > 0
     standins.clear()
-    assert result_of(env | {"PAPERJOBS_CLAIM": "2"})["asana"]["state"] == "synced"
+    assert told_by(env | {"PAPERJOBS_CLAIM": "2"})["asana"]["state"] == "synced"
 
 
 def test_a_paper_that_claude_refuses_has_its_task_all_the_same(env: dict[str, str], standins: Standins) -> None:
     standins.anthropic.fault("reply", body=reply(stop_reason="refusal"))
-    result = result_of(env)
+    result = told_by(env)
     assert (result["outcome"], result["asana"]["state"]) == ("refused", "synced")
     (task,) = standins.asana.service.tasks.values()
     assert "Abstract on arXiv" in task["notes"]

@@ -8,18 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from paperjobs_runner.contract import ExitCode
 from paperjobs_runner.database_url import normalise_database_url
 from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import PaperResult, read_results
 from paperjobs_standins.claude import reply
 from paperjobs_standins.server import Standins
 from support.postgres import postgres_database
-from support.runner_process import Ended, end_of, environment, run, start
+from support.runner_process import end_of, environment, of_pipeline, result_of, run, start
 
 PIPELINES = ("author-extraction", "institution-extraction")
 
@@ -36,23 +34,9 @@ def env(base: dict[str, str]) -> dict[str, str]:
     return of_pipeline(base, "author-extraction")
 
 
-def of_pipeline(env: Mapping[str, str], pipeline: str, claim: int = 1) -> dict[str, str]:
-    run_name = f"{pipeline}-{claim}"
-    return {
-        **env,
-        "PAPERJOBS_QUEUE": pipeline,
-        "PAPERJOBS_PIPELINE": pipeline,
-        "PAPERJOBS_RUN": run_name,
-        "PAPERJOBS_CLAIM": str(claim),
-        "PAPERJOBS_TERMINATION_LOG": f"{env['PAPERJOBS_TERMINATION_LOG']}-{run_name}",
-    }
-
-
-def result_of(ended: Ended) -> Mapping[str, Any]:
-    assert ended.code == ExitCode.DONE, ended.output
-    assert ended.report is not None
-    assert ended.report.result is not None
-    return ended.report.result
+def with_own_log(env: dict[str, str]) -> dict[str, str]:
+    """Two runs at once must not write one termination message."""
+    return env | {"PAPERJOBS_TERMINATION_LOG": f"{env['PAPERJOBS_TERMINATION_LOG']}-{env['PAPERJOBS_RUN']}"}
 
 
 def stored(url: str) -> PaperResult:
@@ -122,7 +106,7 @@ def _same_in_every_order(
     in_order(one, PIPELINES)
     in_order(other, PIPELINES[::-1])
     in_order(often, (*PIPELINES, *PIPELINES[::-1]))
-    environments = [of_pipeline(together, pipeline) for pipeline in PIPELINES]
+    environments = [with_own_log(of_pipeline(together, pipeline)) for pipeline in PIPELINES]
     with ThreadPoolExecutor() as pool:
         processes = [start(environment) for environment in environments]
         for ended in pool.map(end_of, environments, processes):

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,33 +16,18 @@ from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.read import PaperResult, read_results
 from paperjobs_standins.claude import reply
 from paperjobs_standins.server import Standins
-from support.runner_process import COMMAND, Ended, environment, run
+from support.runner_process import COMMAND, environment, of_pipeline, result_of, run
 
 
 @pytest.fixture
 def env(standins: Standins, new_database: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a run of this pipeline."""
-    return environment(standins, new_database, tmp_path) | {
-        "PAPERJOBS_QUEUE": "auto-tagging",
-        "PAPERJOBS_PIPELINE": "auto-tagging",
-        "PAPERJOBS_RUN": "auto-tagging-abc",
-    }
-
-
-def result_of(ended: Ended) -> Mapping[str, Any]:
-    assert ended.code == ExitCode.DONE, ended.output
-    assert ended.report is not None
-    assert ended.report.result is not None
-    return ended.report.result
+    return of_pipeline(environment(standins, new_database, tmp_path), "auto-tagging")
 
 
 def stored(env: Mapping[str, str]) -> PaperResult:
     (paper,) = read_results(env["DATABASE_URL"])
     return paper
-
-
-def again(env: Mapping[str, str], claim: int = 2) -> dict[str, str]:
-    return {**env, "PAPERJOBS_CLAIM": str(claim), "PAPERJOBS_RUN": f"auto-tagging-{claim}"}
 
 
 def tags_reply(*tags: tuple[str, float]) -> str:
@@ -74,7 +58,7 @@ def test_postgresql_does_as_well_and_a_second_run_changes_only_the_time(env: dic
     upgrade(normalise_database_url(postgres_url))
     result_of(run(env))
     (first,) = read_results(postgres_url)
-    result_of(run(again(env)))
+    result_of(run(of_pipeline(env, "auto-tagging", 2)))
     (second,) = read_results(postgres_url)
     assert first.tags == second.tags != ()
     assert first.categories == second.categories
@@ -106,7 +90,7 @@ def test_a_refusal_leaves_the_categories_and_the_tags_of_an_earlier_run(
     result_of(run(env))
     before = stored(env).tags
     standins.anthropic.fault("reply", body=reply(stop_reason="refusal", category="bio"))
-    result = result_of(run(again(env)))
+    result = result_of(run(of_pipeline(env, "auto-tagging", 2)))
     assert result["outcome"] == "refused"
     assert "bio" in result["detail"]
     paper = stored(env)
@@ -149,7 +133,7 @@ def test_a_vocabulary_of_ones_own_is_what_claude_may_choose_from(env: dict[str, 
     assert command(env, "list").stdout.split()[0] == "sequence-models"
     # What a paper has stays until it is tagged anew.
     assert stored(env).tags == old
-    assert result_of(run(again(env)))["tags"] == ["sequence-models"]
+    assert result_of(run(of_pipeline(env, "auto-tagging", 2)))["tags"] == ["sequence-models"]
 
 
 def test_a_wrong_vocabulary_changes_nothing_and_says_every_wrong_line(env: dict[str, str], tmp_path: Path) -> None:

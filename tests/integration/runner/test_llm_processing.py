@@ -18,7 +18,7 @@ from paperjobs_runner.store.read import AbstractResult, read_results
 from paperjobs_standins.claude import reply
 from paperjobs_standins.papers import sample_papers
 from paperjobs_standins.server import Standins
-from support.runner_process import Ended, environment, run
+from support.runner_process import environment, of_pipeline, result_of, run
 
 GOOD = {"summary": "Rings.", "key_points": ["Three."], "methods": "M.", "results": "R.", "limitations": ""}
 
@@ -26,18 +26,7 @@ GOOD = {"summary": "Rings.", "key_points": ["Three."], "methods": "M.", "results
 @pytest.fixture
 def env(standins: Standins, new_database: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a run of this pipeline."""
-    return environment(standins, new_database, tmp_path) | {
-        "PAPERJOBS_QUEUE": "llm-processing",
-        "PAPERJOBS_PIPELINE": "llm-processing",
-        "PAPERJOBS_RUN": "llm-processing-abc",
-    }
-
-
-def result_of(ended: Ended) -> Mapping[str, Any]:
-    assert ended.code == ExitCode.DONE, ended.output
-    assert ended.report is not None
-    assert ended.report.result is not None
-    return ended.report.result
+    return of_pipeline(environment(standins, new_database, tmp_path), "llm-processing")
 
 
 def stored_abstract(env: Mapping[str, str]) -> AbstractResult | None:

@@ -93,18 +93,10 @@ class _Writing:
             self._context.tell(f"an abstract with {len(found.key_points)} key points{taken}")
         else:
             self._context.tell(f"no abstract: {ending.detail}")
-        return found, Provenance(
-            extractor=self._text.extractor,
-            model=ending.usage.model,
-            prompt_version=prompt.PROMPT_VERSION,
-            input_tokens=ending.usage.input_tokens,
-            output_tokens=ending.usage.output_tokens,
-            cache_read_tokens=ending.usage.cache_read_tokens,
-            cache_write_tokens=ending.usage.cache_write_tokens,
-            dropped=dropped,
-            outcome=ending.outcome,
-            detail=ending.detail,
+        source = Provenance(
+            extractor=self._text.extractor, model=ending.usage.model, prompt_version=prompt.PROMPT_VERSION
         )
+        return found, source.spent(ending.usage, dropped=dropped, outcome=ending.outcome, detail=ending.detail)
 
     def _excerpt(self) -> Excerpt:
         context = self._context
@@ -145,9 +137,8 @@ class _Writing:
                 spent += error.usage or Usage(model=spent.model)
                 answer = self._ask(paper, shorter=True)
         except (AnswerRefused, AnswerTooLong) as error:
-            outcome = "refused" if isinstance(error, AnswerRefused) else "truncated"
             spent += error.usage or Usage(model=spent.model)
-            return _Ending(answer=None, outcome=outcome, detail=_detail(error), usage=spent)
+            return _Ending(answer=None, outcome=error.outcome, detail=_detail(error), usage=spent)
         return _Ending(answer=answer.value, outcome="done", detail=None, usage=spent + answer)
 
     def _ask(self, paper: str, *, shorter: bool) -> ClaudeAnswer[StructuredAbstract]:

@@ -21,26 +21,8 @@ from paperjobs_runner.services.allowance import Allowance
 from paperjobs_runner.services.asana import Asana
 from paperjobs_runner.settings_asana import AsanaSettings
 from paperjobs_standins.server import Standins
-from support.asana_tasks import add_task, asana_settings, paper_task
+from support.asana_tasks import add_task, paper_task
 from support.ports import free_port
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Standins]:
-    with Standins(["asana"]) as standins:
-        yield standins
-
-
-@pytest.fixture
-def standins(running: Standins) -> Standins:
-    running.clear()
-    running.asana.service.tasks.clear()
-    return running
-
-
-@pytest.fixture
-def settings(standins: Standins) -> AsanaSettings:
-    return asana_settings(standins)
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import pytest
 import redis.asyncio
 from sqlalchemy import Engine
 
+from paperjobs_runner.asana_sync.schedule import NO_TIME
 from paperjobs_runner.asana_sync.stage import tell_asana
-from paperjobs_runner.asana_sync.sync import NO_TIME, Synchroniser
+from paperjobs_runner.asana_sync.sync import Synchroniser
 from paperjobs_runner.contract import Assignment, ExitCode
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.errors import BudgetSpent, RateLimited
@@ -36,19 +37,6 @@ from support.asana_tasks import add_paper, row
 from support.runner_process import COMMAND
 
 PAPER = "2301.12345"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Standins]:
-    with Standins(["asana"]) as standins:
-        yield standins
-
-
-@pytest.fixture
-def standins(running: Standins) -> Standins:
-    running.clear()
-    running.asana.service.tasks.clear()
-    return running
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import Engine
 
 from paperjobs_runner.asana_sync import sync as module
-from paperjobs_runner.asana_sync.sync import BUSY, NO_TIME, Synchroniser
+from paperjobs_runner.asana_sync.schedule import NO_TIME
+from paperjobs_runner.asana_sync.sync import BUSY, Synchroniser
 from paperjobs_runner.database_url import normalise_database_url
 from paperjobs_runner.deadline import Deadline
 from paperjobs_runner.interrupt import Interrupted, OutOfTime
@@ -25,29 +26,11 @@ from paperjobs_runner.store import asana_tasks
 from paperjobs_runner.store.migrate import upgrade
 from paperjobs_runner.store.session import open_engine, transaction
 from paperjobs_standins.server import Standins
-from support.asana_tasks import add_paper, add_task, asana_settings, paper_task, row
+from support.asana_tasks import add_paper, add_task, paper_task, row
 from support.runner_process import COMMAND
 
 PAPER = "2301.12345"
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Standins]:
-    with Standins(["asana"]) as standins:
-        yield standins
-
-
-@pytest.fixture
-def standins(running: Standins) -> Standins:
-    running.clear()
-    running.asana.service.tasks.clear()
-    return running
-
-
-@pytest.fixture
-def settings(standins: Standins) -> AsanaSettings:
-    return asana_settings(standins)
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
